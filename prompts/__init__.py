@@ -1,0 +1,64 @@
+"""The prompts: one Jinja file for one model call, reviewed like code.
+
+A file has two parts divided by a line of ``=====``: the system message (rules that never change, so that every call
+shares their cached prefix) and the user message. Documents come before the question, for the same reason. Undefined
+variables are errors. Text from documents is only ever placed between markers, as data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template, select_autoescape
+
+__all__ = ["Prompt", "names", "prompt_hash", "render"]
+
+_DIVIDER = "\n=====\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered prompt: the two messages of one call."""
+
+    system: str
+    user: str
+
+
+def names() -> list[str]:
+    """The names of all prompts."""
+    return sorted(entry.name.removesuffix(".md") for entry in files(__name__).iterdir() if entry.name.endswith(".md"))
+
+
+def prompt_hash(name: str) -> str:
+    """A short hash of a prompt's source: results made with another wording are not the same results."""
+    return hashlib.sha256(_source(name).encode()).hexdigest()[:12]
+
+
+def render(name: str, **variables: object) -> Prompt:
+    """Fill in a prompt. Raises ``FileNotFoundError`` for an unknown name, ``jinja2.UndefinedError`` for a variable
+    that the prompt uses and the caller forgot."""
+    system, user = _templates(name)
+    return Prompt(system.render(**variables).strip(), user.render(**variables).strip())
+
+
+@lru_cache(maxsize=64)
+def _source(name: str) -> str:
+    return files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=64)
+def _templates(name: str) -> tuple[Template, Template]:
+    environment = Environment(
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    parts = _source(name).split(_DIVIDER)
+    if len(parts) != 2:
+        raise ValueError(f"The prompt {name!r} must have two parts divided by a line of '====='.")
+    return environment.from_string(parts[0]), environment.from_string(parts[1])
