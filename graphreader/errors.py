@@ -1,0 +1,120 @@
+"""Every error a caller may want to tell apart. Each message names the thing that failed and what mends it.
+
+GraphReaderError
+├── SourceError             a source cannot be read
+│   ├── SourceNotFoundError     no such file, or a pattern that matches nothing
+│   ├── UnsupportedSourceError  not a format we read, or not what its name says
+│   ├── EmptySourceError        no text: an empty file, or a PDF of pictures
+│   ├── EncryptedSourceError    needs a password
+│   └── DamagedSourceError      truncated or malformed
+├── LibraryError            the library file cannot be used
+│   ├── LibraryVersionError     written by a newer version
+│   └── DocumentNotFoundError   no document of that name or id
+├── ModelError              a model call failed
+│   ├── ModelUnreachableError   nobody answers at the endpoint, or it timed out
+│   ├── ModelRefusedError       the endpoint answered with a refusal (key, unknown model, rate limit, ...)
+│   ├── ContextTooLongError     the prompt does not fit the model's window
+│   └── BadModelOutputError     the reply is not what the schema asks for
+├── ServeError              the local model server cannot be run
+│   └── WeightsError            weights cannot be found, checked or converted
+├── MissingDependencyError  an optional package is absent
+└── SettingsError           a setting has no meaning
+"""
+
+from __future__ import annotations
+
+
+class GraphReaderError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class SourceError(GraphReaderError):
+    """A source cannot be read. ``source`` names it; ``page`` is set where one page is to blame."""
+
+    def __init__(self, source: str, problem: str, mend: str, page: int | None = None) -> None:
+        self.source = source
+        self.problem = problem
+        self.mend = mend
+        self.page = page
+        where = source if page is None else f"{source}, page {page}"
+        super().__init__(f"{where}: {problem}. {mend}")
+
+
+class SourceNotFoundError(SourceError):
+    """No such file, or a pattern that matches nothing."""
+
+
+class UnsupportedSourceError(SourceError):
+    """Not a format we read, or not what its name says."""
+
+
+class EmptySourceError(SourceError):
+    """There is no text in it."""
+
+
+class EncryptedSourceError(SourceError):
+    """A password is needed."""
+
+
+class DamagedSourceError(SourceError):
+    """Truncated or malformed."""
+
+
+class LibraryError(GraphReaderError):
+    """The library file cannot be used."""
+
+
+class LibraryVersionError(LibraryError):
+    """The library was written by a newer version."""
+
+
+class DocumentNotFoundError(LibraryError):
+    """No document of that name or id."""
+
+
+class ModelError(GraphReaderError):
+    """A model call failed."""
+
+
+class ModelUnreachableError(ModelError):
+    """Nobody answers at the endpoint, or it took longer than the timeout."""
+
+
+class ModelRefusedError(ModelError):
+    """The endpoint answered with a refusal."""
+
+
+class ContextTooLongError(ModelError):
+    """The prompt and the reply's reserve do not fit the model's window."""
+
+    def __init__(self, prompt_tokens: int, reply_tokens: int, window_tokens: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.reply_tokens = reply_tokens
+        self.window_tokens = window_tokens
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens and {reply_tokens} are reserved for the reply, but the window is "
+            f"{window_tokens}. Set a smaller chunk size, or use a model with a longer context."
+        )
+
+
+class BadModelOutputError(ModelError):
+    """The reply is not what the schema asks for."""
+
+
+class ServeError(GraphReaderError):
+    """The local model server cannot be run."""
+
+
+class WeightsError(ServeError):
+    """Weights cannot be found, checked or converted."""
+
+
+class MissingDependencyError(GraphReaderError):
+    """An optional package is absent; the message ends with the command that installs it."""
+
+    def __init__(self, package: str, purpose: str, command: str) -> None:
+        super().__init__(f"{purpose} needs the package {package!r}, which is not installed: run `{command}`.")
+
+
+class SettingsError(GraphReaderError):
+    """A setting has no meaning."""

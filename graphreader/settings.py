@@ -1,0 +1,129 @@
+"""Settings: small frozen groups, one for each component.
+
+Rising precedence: built-in defaults, ``graphreader.toml`` in the current folder, environment variables
+(``GRAPHREADER_MODEL__NAME`` for ``[model] name``), then what the caller passes (command-line flags, keyword arguments).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from graphreader.errors import SettingsError
+
+DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Group):
+    """Which model answers, and how it is reached."""
+
+    name: str = Field(default=DEFAULT_MODEL, description="Model name; for a local server also a folder or a hub id.")
+    base_url: str | None = Field(default=None, description="OpenAI-compatible endpoint; none: a vLLM is run here.")
+    api_key: SecretStr | None = Field(default=None, description="Key of the endpoint.")
+    tokenizer: str | None = Field(
+        default=None, description="Folder or hub id of the tokenizer, if the model's is not found."
+    )
+    context_tokens: int | None = Field(default=None, ge=512, description="Window; none: as the endpoint reports it.")
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    timeout_seconds: float = Field(default=600.0, gt=0, description="For one call; long prompts on a CPU take minutes.")
+    retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failed call.")
+    concurrency: int = Field(default=8, ge=1, description="Calls under way at once.")
+
+
+class ServeSettings(_Group):
+    """The local vLLM."""
+
+    max_context_tokens: int = Field(default=16_384, ge=1024)
+    kv_cache_gib: int = Field(default=2, ge=1, description="Memory for the KV cache, on CPU.")
+    max_concurrent_requests: int = Field(default=16, ge=1)
+    idle_timeout_seconds: float = Field(
+        default=1800.0, gt=0, description="The server ends after this long without a request."
+    )
+    start_timeout_seconds: float = Field(default=600.0, gt=0)
+
+
+class IndexSettings(_Group):
+    """How documents become chunks and facts."""
+
+    max_chunk_tokens: int = Field(default=1000, ge=32, description="Upper bound of a chunk, in the model's tokens.")
+    facts: Literal["lazy", "model", "phrases"] = Field(
+        default="lazy",
+        description="Facts without a model at once and by a model for chunks that were read; or only one kind.",
+    )
+    max_fact_tokens: int = Field(default=1024, ge=64, description="Reserve for the reply that lists a chunk's facts.")
+
+
+class SearchSettings(_Group):
+    """How a question finds facts and chunks."""
+
+    embedder: str = Field(
+        default="all-MiniLM-L6-v2", description="Folder, hub id or packaged name; 'none' for text only."
+    )
+    max_prompt_tokens: int = Field(default=1800, ge=128, description="Evidence in the one prompt of mode 'search'.")
+
+
+class ExploreSettings(_Group):
+    """Limits of the explorers in mode 'graph'."""
+
+    max_explorers: int = Field(default=5, ge=1, le=5, description="Start nodes, each with an explorer of its own.")
+    max_steps: int = Field(default=10, ge=1, description="Model calls of one explorer, as in the paper.")
+    max_view_tokens: int = Field(default=700, ge=64, description="Facts, neighbours or start nodes shown in one step.")
+    max_chunk_reads: int = Field(default=3, ge=1, description="Chunks one explorer reads.")
+    max_answer_tokens: int = Field(default=1200, ge=64, description="Notes in the prompt that writes the answer.")
+    max_total_tokens: int | None = Field(
+        default=None, ge=1, description="Prompt and completion tokens of one question."
+    )
+    max_seconds: float | None = Field(
+        default=90.0, gt=0, description="After this long explorers stop and the answer is written."
+    )
+
+
+class Settings(BaseSettings):
+    """All groups. ``Settings.load`` reads file and environment; the plain constructor also does."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="GRAPHREADER_",
+        env_nested_delimiter="__",
+        toml_file="graphreader.toml",
+    )
+
+    library: Path = Field(default=Path(".graphreader/library.db"), description="The library file.")
+    model: ModelSettings = ModelSettings()
+    serve: ServeSettings = ServeSettings()
+    index: IndexSettings = IndexSettings()
+    search: SearchSettings = SearchSettings()
+    explore: ExploreSettings = ExploreSettings()
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:  # noqa: ANN401 - pydantic validates them
+        """Defaults, file, environment, then ``overrides`` (nested dictionaries). Raises ``SettingsError``."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+            )
+            raise SettingsError(f"Settings: {problems}. See `graphreader doctor` for the values in force.") from error
+        except ValueError as error:
+            raise SettingsError(f"graphreader.toml cannot be read: {error}.") from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the caller passes, then environment, then the file in the current folder."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
