@@ -1,0 +1,219 @@
+"""The library in one SQLite file, through ``apsw``. Each method is one transaction; none calls a model.
+
+Instances may be shared between threads, and several processes may use one file at once: see ``sqlite_connections``.
+After a fork, open the library anew in the child.
+"""
+
+# ruff: noqa: D102  (what the methods mean is said once, in the protocol)
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphreader.library import (
+    sqlite_documents,
+    sqlite_facts,
+    sqlite_graph,
+    sqlite_put,
+    sqlite_search,
+    sqlite_work,
+)
+from graphreader.library.protocol import DocumentSummary, ExtractionFailure, KeyElementSummary, Library
+from graphreader.library.sqlite_connections import Connections, prepare_file
+from graphreader.library.sqlite_scope import scope
+from graphreader.records import AtomicFact, Chunk, Document, Passage
+
+
+def open_library(path: Path) -> Library:
+    """Open the library file at ``path``, creating it and its folder where absent.
+
+    Raises ``LibraryVersionError`` where a newer version wrote it, ``LibraryError`` where it cannot be used.
+    """
+    prepare_file(path)
+    return SqliteLibrary(Connections(path))
+
+
+class SqliteLibrary:
+    """``Library`` over the connections to one file."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    # documents -------------------------------------------------------------------------------------------------
+    def put(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        passages: Sequence[Passage],
+        facts: Sequence[AtomicFact],
+        settings_key: str,
+    ) -> None:
+        with self._connections.translated():
+            prepared = sqlite_put.prepare(document, chunks, passages, facts, settings_key)
+        with self._connections.write() as db:
+            row = sqlite_put.put_index(db, prepared)
+            sqlite_documents.point_source(db, document.source, row)
+
+    def settings_key(self, document_id: str) -> str | None:
+        with self._connections.read() as db:
+            return sqlite_documents.settings_key(db, document_id)
+
+    def add_source(self, document_id: str, source: str) -> None:
+        with self._connections.write() as db:
+            sqlite_documents.point_source(db, source, sqlite_documents.document_row(db, document_id))
+
+    def remove(self, document_id: str) -> None:
+        with self._connections.write() as db:
+            sqlite_documents.remove_document(db, sqlite_documents.document_row(db, document_id))
+            sqlite_search.purge(db)
+        self._connections.shrink()
+
+    def find(self, name: str) -> str:
+        with self._connections.read() as db:
+            return sqlite_documents.find(db, name)
+
+    def document(self, document_id: str) -> Document:
+        with self._connections.read() as db:
+            return sqlite_documents.document(db, document_id)
+
+    def summaries(self) -> list[DocumentSummary]:
+        with self._connections.read() as db:
+            return sqlite_documents.summaries(db)
+
+    # chunks, passages, facts -----------------------------------------------------------------------------------
+    def chunks(self, document_id: str) -> list[Chunk]:
+        with self._connections.read() as db:
+            return sqlite_documents.chunks(db, document_id)
+
+    def chunks_by_id(self, chunk_ids: Sequence[str]) -> list[Chunk]:
+        with self._connections.read() as db:
+            return sqlite_documents.chunks_by_id(db, chunk_ids)
+
+    def passages_by_id(self, passage_ids: Sequence[str]) -> list[Passage]:
+        with self._connections.read() as db:
+            return sqlite_search.passages_by_id(db, passage_ids)
+
+    def facts_by_id(self, fact_ids: Sequence[str]) -> list[AtomicFact]:
+        with self._connections.read() as db:
+            return sqlite_facts.facts_by_id(db, fact_ids)
+
+    def facts_of_chunks(self, chunk_ids: Sequence[str]) -> list[AtomicFact]:
+        with self._connections.read() as db:
+            return sqlite_facts.facts_of_chunks(db, chunk_ids)
+
+    def facts_of_passages(self, passage_ids: Sequence[str]) -> list[AtomicFact]:
+        with self._connections.read() as db:
+            return sqlite_facts.facts_of_passages(db, passage_ids)
+
+    def facts_of_key_element(
+        self, name: str, documents: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[AtomicFact]:
+        with self._connections.read() as db:
+            return sqlite_facts.facts_of_key_element(db, name, scope(db, documents), limit)
+
+    def add_model_facts(self, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
+        with self._connections.write() as db:
+            sqlite_work.add_model_facts(db, chunk_id, facts)
+
+    def chunks_without_model_facts(self, documents: Sequence[str] | None = None) -> list[str]:
+        with self._connections.read() as db:
+            return sqlite_documents.chunks_without_model_facts(db, scope(db, documents))
+
+    # the graph -------------------------------------------------------------------------------------------------
+    def key_elements(
+        self, names: Sequence[str], documents: Sequence[str] | None = None
+    ) -> dict[str, KeyElementSummary]:
+        with self._connections.read() as db:
+            return sqlite_graph.key_elements(db, names, scope(db, documents))
+
+    def top_key_elements(self, documents: Sequence[str] | None, limit: int) -> list[KeyElementSummary]:
+        with self._connections.read() as db:
+            return sqlite_graph.top_key_elements(db, scope(db, documents), limit)
+
+    def neighbours(
+        self, name: str, documents: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[tuple[str, int]]:
+        with self._connections.read() as db:
+            return sqlite_graph.neighbours(db, name, scope(db, documents), limit)
+
+    def passages_of_key_elements(
+        self, names: Sequence[str], documents: Sequence[str] | None = None, limit_per_name: int = 200
+    ) -> dict[str, list[str]]:
+        with self._connections.read() as db:
+            return sqlite_graph.passages_of_key_elements(db, names, scope(db, documents), limit_per_name)
+
+    def key_elements_of_passages(self, passage_ids: Sequence[str]) -> dict[str, list[str]]:
+        with self._connections.read() as db:
+            return sqlite_graph.key_elements_of_passages(db, passage_ids)
+
+    def edges(self, documents: Sequence[str] | None = None) -> Iterator[tuple[str, str, int]]:
+        with self._connections.read() as db:
+            yield from sqlite_graph.edges(db, scope(db, documents))
+
+    # full text and vectors -------------------------------------------------------------------------------------
+    def passage_count(self, documents: Sequence[str] | None = None) -> int:
+        with self._connections.read() as db:
+            return sqlite_search.passage_count(db, scope(db, documents))
+
+    def search_passages(
+        self, terms: Sequence[str], documents: Sequence[str] | None = None, limit: int = 100
+    ) -> list[tuple[str, float]]:
+        with self._connections.read() as db:
+            return sqlite_search.search_passages(db, terms, scope(db, documents), limit)
+
+    def passages_without_vector(
+        self, model: str, documents: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[Passage]:
+        with self._connections.read() as db:
+            return sqlite_search.passages_without_vector(db, model, scope(db, documents), limit)
+
+    def put_vectors(self, model: str, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        with self._connections.write() as db:
+            sqlite_search.put_vectors(db, model, passage_ids, vectors)
+
+    def vectors(self, model: str, documents: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float16]]:
+        with self._connections.read() as db:
+            return sqlite_search.vectors(db, model, scope(db, documents))
+
+    # work in progress, results ---------------------------------------------------------------------------------
+    def cached_extraction(self, key: str) -> str | None:
+        with self._connections.read() as db:
+            return sqlite_work.cached_extraction(db, key)
+
+    def put_extraction(self, key: str, document_id: str, reply: str) -> None:
+        with self._connections.write() as db:
+            sqlite_work.put_extraction(db, key, document_id, reply)
+
+    def record_failure(self, chunk_id: str, error: str) -> None:
+        with self._connections.write() as db:
+            sqlite_work.record_failure(db, chunk_id, error)
+
+    def failures(self, documents: Sequence[str] | None = None) -> list[ExtractionFailure]:
+        with self._connections.read() as db:
+            return sqlite_work.failures(db, scope(db, documents))
+
+    def put_answer(self, answer: Mapping[str, object], document_ids: Sequence[str]) -> None:
+        with self._connections.write() as db:
+            sqlite_work.put_answer(db, answer, document_ids)
+
+    def answers(self, limit: int = 100) -> list[dict[str, object]]:
+        with self._connections.read() as db:
+            return sqlite_work.answers(db, limit)
+
+    def put_run_record(self, run_id: str, namespace: str, key: str, value: bytes) -> None:
+        with self._connections.write() as db:
+            sqlite_work.put_run_record(db, run_id, namespace, key, value)
+
+    def run_records(self, run_id: str, namespace: str | None = None, key_prefix: str = "") -> dict[str, bytes]:
+        with self._connections.read() as db:
+            return sqlite_work.run_records(db, run_id, namespace, key_prefix)
+
+    def delete_run(self, run_id: str) -> None:
+        with self._connections.write() as db:
+            sqlite_work.delete_run(db, run_id)
+
+    def close(self) -> None:
+        self._connections.close()

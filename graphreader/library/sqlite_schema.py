@@ -1,0 +1,157 @@
+"""The tables of a library file, as an ordered list of migrations: a file's ``user_version`` counts those applied.
+
+Inside, rows are joined by integer rowids; ``public_id`` is what the records carry. ``start`` and ``stop`` are the
+records' ``start`` and ``end``. Text that equals its span of the document is not stored again: see ``sqlite_text``.
+"""
+
+from __future__ import annotations
+
+#: Written into the file's header, so that another program's database is never taken for a library. ASCII "GrRd".
+APPLICATION_ID = 0x47725264
+
+_FIRST = """
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    character_count INTEGER NOT NULL,
+    page_count INTEGER NOT NULL,
+    settings_key TEXT NOT NULL,
+    indexed_at TEXT NOT NULL,
+    layout BLOB NOT NULL                -- zlib of JSON: pages, headings, furniture
+) STRICT;
+
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY,             -- the highest of a document is the source it was put with last
+    path TEXT NOT NULL UNIQUE,
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX sources_by_document ON sources (document);
+
+CREATE TABLE text_blocks (
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    text BLOB NOT NULL,                 -- zlib of UTF-8
+    UNIQUE (document, number)
+) STRICT;
+
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE,
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    token_count INTEGER NOT NULL,
+    headings TEXT,                      -- JSON list; NULL for none
+    has_model_facts INTEGER NOT NULL,
+    UNIQUE (document, number)
+) STRICT;
+
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY,             -- those of one document follow each other
+    id_hash INTEGER NOT NULL,           -- see sqlite_ids
+    public_id TEXT,
+    id_suffix TEXT,
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    form INTEGER NOT NULL,
+    text TEXT
+) STRICT;
+CREATE INDEX passages_by_id ON passages (id_hash);
+CREATE INDEX passages_by_document ON passages (document);
+CREATE INDEX passages_by_chunk ON passages (chunk);
+
+CREATE TABLE facts (
+    id INTEGER PRIMARY KEY,
+    id_hash INTEGER NOT NULL,
+    public_id TEXT,
+    id_suffix TEXT,
+    document INTEGER NOT NULL,
+    chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
+    passage INTEGER,                    -- of the same chunk, with which it goes: NULL where that has none
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    origin INTEGER NOT NULL,            -- 0 phrases, 1 model
+    form INTEGER NOT NULL,
+    text TEXT
+) STRICT;
+CREATE INDEX facts_by_id ON facts (id_hash);
+CREATE INDEX facts_by_chunk ON facts (chunk, passage);
+
+CREATE TABLE key_elements (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE key_spellings (
+    key INTEGER NOT NULL REFERENCES key_elements (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,            -- 0, 1, 2, ... within the key element: small numbers cost no space in a row
+    text TEXT,                          -- NULL: the name itself
+    count INTEGER NOT NULL,             -- facts that hold this spelling
+    PRIMARY KEY (key, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fact_keys (
+    fact INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
+    key INTEGER NOT NULL REFERENCES key_elements (id),
+    spelling INTEGER NOT NULL,          -- key_spellings.number
+    position INTEGER NOT NULL,          -- the order within the fact
+    PRIMARY KEY (fact, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fact_keys_by_key ON fact_keys (key, fact);
+
+-- One row a passage, of terms made beforehand; bm25() of a contentless table needs the positions, hence detail=full.
+CREATE VIRTUAL TABLE full_text USING fts5 (terms, content='', contentless_delete=1, tokenize='ascii');
+
+CREATE TABLE vector_models (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    dimensions INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE vectors (
+    passage INTEGER NOT NULL REFERENCES passages (id) ON DELETE CASCADE,
+    model INTEGER NOT NULL REFERENCES vector_models (id),
+    vector BLOB NOT NULL,               -- float16, little-endian
+    UNIQUE (passage, model)
+) STRICT;
+
+CREATE TABLE extractions (
+    key TEXT PRIMARY KEY,
+    document_public_id TEXT NOT NULL,   -- no reference: a reply may be kept before its document is complete
+    reply BLOB NOT NULL                 -- zlib of UTF-8
+) STRICT;
+CREATE INDEX extractions_by_document ON extractions (document_public_id);
+
+CREATE TABLE failures (
+    chunk INTEGER PRIMARY KEY REFERENCES chunks (id) ON DELETE CASCADE,
+    error TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE answers (
+    id INTEGER PRIMARY KEY,
+    answer BLOB NOT NULL                -- zlib of JSON
+) STRICT;
+
+CREATE TABLE answer_documents (
+    answer INTEGER NOT NULL REFERENCES answers (id) ON DELETE CASCADE,
+    document INTEGER NOT NULL REFERENCES documents (id),
+    PRIMARY KEY (answer, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answer_documents_by_document ON answer_documents (document);
+
+CREATE TABLE run_records (
+    run TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    UNIQUE (run, namespace, key)
+) STRICT;
+"""
+
+#: Only ever appended to.
+MIGRATIONS: tuple[str, ...] = (_FIRST,)

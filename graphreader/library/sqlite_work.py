@@ -1,0 +1,126 @@
+"""Work in progress and its results: model facts, cached replies, failures, answers, the state of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import apsw
+
+from graphreader.errors import LibraryError
+from graphreader.library.protocol import ExtractionFailure
+from graphreader.library.sqlite_documents import chunk_row, document_row
+from graphreader.library.sqlite_facts import SELECT_FACTS, add_facts, forget_facts, read_facts
+from graphreader.library.sqlite_put import Placement, fact_row
+from graphreader.library.sqlite_scope import within
+from graphreader.library.sqlite_search import SELECT_PASSAGES, passage_terms, read_passages
+from graphreader.library.sqlite_text import Spans, pack, unpack
+from graphreader.records import AtomicFact
+
+
+def add_model_facts(db: apsw.Connection, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
+    """See ``Library.add_model_facts``. Raises ``LibraryError`` for a chunk that is gone or another chunk's fact."""
+    chunk = chunk_row(db, chunk_id)
+    if strangers := [fact.id for fact in facts if fact.chunk_id != chunk_id]:
+        raise LibraryError(f"fact {strangers[0]!r} is not of chunk {chunk_id!r}. Add each chunk's facts on their own.")
+    earlier = db.execute("SELECT id FROM facts WHERE chunk = ? AND origin = 1", (chunk,))
+    forget_facts(db, [fact for (fact,) in earlier])
+    ((document,),) = db.execute("SELECT document FROM chunks WHERE id = ?", (chunk,))
+    passages = list(db.execute("SELECT start, id FROM passages WHERE chunk = ?", (chunk,)))
+    placement = Placement(passages)
+    spans = Spans(db)
+    rows = [
+        fact_row(fact, chunk, placement.passage_at(fact.start), spans.read(document, fact.start, fact.end))
+        for fact in facts
+    ]
+    add_facts(db, document, rows)
+    _index_again(db, chunk, [passage for _, passage in passages])
+    db.execute("UPDATE chunks SET has_model_facts = 1 WHERE id = ?", (chunk,))
+    db.execute("DELETE FROM failures WHERE chunk = ?", (chunk,))
+
+
+def _index_again(db: apsw.Connection, chunk: int, passages: Sequence[int]) -> None:
+    """Bring the full text of passages up to date with their model-written facts."""
+    for row in passages:
+        (passage,) = read_passages(db, db.execute(f"{SELECT_PASSAGES} WHERE p.id = ?", (row,)))
+        facts = read_facts(
+            db, db.execute(f"{SELECT_FACTS} WHERE f.chunk = ? AND f.passage = ? AND f.origin = 1", (chunk, row))
+        )
+        db.execute(
+            "INSERT OR REPLACE INTO full_text (rowid, terms) VALUES (?, ?)",
+            (row, passage_terms(passage.text, [fact.text for fact in facts])),
+        )
+
+
+def cached_extraction(db: apsw.Connection, key: str) -> str | None:
+    """See ``Library.cached_extraction``."""
+    found = db.execute("SELECT reply FROM extractions WHERE key = ?", (key,)).fetchone()
+    return None if found is None else unpack(found[0])
+
+
+def put_extraction(db: apsw.Connection, key: str, document_id: str, reply: str) -> None:
+    """See ``Library.put_extraction``."""
+    db.execute(
+        "INSERT OR REPLACE INTO extractions (key, document_public_id, reply) VALUES (?, ?, ?)",
+        (key, document_id, pack(reply)),
+    )
+
+
+def record_failure(db: apsw.Connection, chunk_id: str, error: str) -> None:
+    """See ``Library.record_failure``. Raises ``LibraryError`` for a chunk that is gone."""
+    db.execute("INSERT OR REPLACE INTO failures (chunk, error) VALUES (?, ?)", (chunk_row(db, chunk_id), error))
+
+
+def failures(db: apsw.Connection, documents: str | None) -> list[ExtractionFailure]:
+    """See ``Library.failures``; in the order of the text."""
+    rows = db.execute(
+        "SELECT d.public_id, c.public_id, f.error FROM failures AS f JOIN chunks AS c ON c.id = f.chunk "
+        "JOIN documents AS d ON d.id = c.document "
+        f"WHERE {within('d.id', documents)} ORDER BY d.id, c.number",
+        {"documents": documents},
+    )
+    return [ExtractionFailure(document_id, chunk_id, error) for document_id, chunk_id, error in rows]
+
+
+def put_answer(db: apsw.Connection, answer: Mapping[str, object], document_ids: Sequence[str]) -> None:
+    """See ``Library.put_answer``. Raises ``DocumentNotFoundError`` where a document was removed meanwhile."""
+    rows = [document_row(db, name) for name in dict.fromkeys(document_ids)]
+    db.execute("INSERT INTO answers (answer) VALUES (?)", (pack(json.dumps(answer)),))
+    number = db.last_insert_rowid()
+    db.executemany("INSERT INTO answer_documents (answer, document) VALUES (?, ?)", [(number, row) for row in rows])
+
+
+def answers(db: apsw.Connection, limit: int) -> list[dict[str, object]]:
+    """See ``Library.answers``."""
+    rows = db.execute("SELECT answer FROM answers ORDER BY id DESC LIMIT ?", (limit,))
+    return [json.loads(unpack(blob)) for (blob,) in rows]
+
+
+def put_run_record(db: apsw.Connection, run_id: str, namespace: str, key: str, value: bytes) -> None:
+    """See ``Library.put_run_record``."""
+    db.execute(
+        "INSERT INTO run_records (run, namespace, key, value) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (run, namespace, key) DO UPDATE SET value = excluded.value",
+        (run_id, namespace, key, value),
+    )
+
+
+def run_records(db: apsw.Connection, run_id: str, namespace: str | None, key_prefix: str) -> dict[str, bytes]:
+    """See ``Library.run_records``."""
+    # The order of UTF-8 is that of code points, so all keys with the prefix follow from the prefix on.
+    rows = db.execute(
+        "SELECT namespace, key, value FROM run_records WHERE run = :run "
+        "AND (:namespace IS NULL OR namespace = :namespace) AND key >= :prefix",
+        {"run": run_id, "namespace": namespace, "prefix": key_prefix},
+    )
+    found = {
+        key if namespace is not None else f"{space}\n{key}": value
+        for space, key, value in rows
+        if key.startswith(key_prefix)
+    }
+    return dict(sorted(found.items()))
+
+
+def delete_run(db: apsw.Connection, run_id: str) -> None:
+    """See ``Library.delete_run``."""
+    db.execute("DELETE FROM run_records WHERE run = ?", (run_id,))
