@@ -1,0 +1,1 @@
+"""Models: chat models behind the OpenAI protocol, token counting, budgets, embedders."""

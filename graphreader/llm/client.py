@@ -1,0 +1,164 @@
+"""A chat model behind the OpenAI protocol: vLLM here or elsewhere, or any hosted endpoint.
+
+Knows the wire and its failures; knows nothing of prompts, budgets or documents. Replies are constrained through
+``response_format`` (vLLM ignores the older ``guided_json`` without a word).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx2
+
+from graphreader.errors import ContextTooLongError, ModelError, ModelRefusedError, ModelUnreachableError
+from graphreader.llm.protocol import JsonSchema, Message, Reply
+from graphreader.llm.tokens import TokenCounter
+from graphreader.settings import ModelSettings
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletion
+
+#: Assumed where neither the settings nor the endpoint name a window.
+_FALLBACK_CONTEXT_TOKENS = 8192
+
+
+class OpenAIChatModel:
+    """A ``ChatModel`` at an OpenAI-compatible endpoint. Use one instance on one event loop."""
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        counter: TokenCounter,
+        *,
+        name: str,
+        base_url: str,
+        api_key: str,
+        context_tokens: int,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        import openai
+
+        self._settings = settings
+        self._name = name
+        self._counter = counter
+        self._base_url = base_url
+        self._context_tokens = context_tokens
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",
+            max_retries=settings.retries,
+            timeout=httpx2.Timeout(settings.timeout_seconds, connect=10.0),
+            http_client=httpx2.AsyncClient(transport=transport) if transport is not None else None,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name under which the endpoint serves it."""
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        """The window: prompt and reply together."""
+        return self._context_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+        return self._counter.count(texts)
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole prompt."""
+        return self._counter.count_prompt(messages)
+
+    async def complete(
+        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, temperature: float | None = None
+    ) -> Reply:
+        """One call; connection failures, 408, 409, 429 and 5xx are tried again with back-off by the client library."""
+        import openai
+
+        async with self._slots:
+            try:
+                completion = await self._client.chat.completions.create(
+                    model=self._name,
+                    messages=cast(Any, [{"role": message.role, "content": message.content} for message in messages]),
+                    max_tokens=max_tokens,
+                    temperature=self._settings.temperature if temperature is None else temperature,
+                    response_format=cast(
+                        Any, {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
+                    ),
+                )
+            except openai.APIConnectionError as error:
+                raise self._unreachable(error) from error
+            except openai.APIStatusError as error:
+                raise self._refused(error, messages, max_tokens) from error
+        return _reply(completion)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _unreachable(self, error: openai.APIConnectionError) -> ModelError:
+        import openai
+
+        if isinstance(error, openai.APITimeoutError):
+            return ModelUnreachableError(
+                f"No reply from {self._base_url} within {self._settings.timeout_seconds:g} s. "
+                "Raise the setting model.timeout_seconds, or send shorter prompts."
+            )
+        return ModelUnreachableError(
+            f"Nobody answers at {self._base_url} ({error.__cause__ or error}). Is the server running? "
+            "`graphreader doctor` shows which endpoint is used."
+        )
+
+    def _refused(self, error: openai.APIStatusError, messages: Sequence[Message], max_tokens: int) -> ModelError:
+        text = str(error.message)
+        lowered = text.lower()
+        if error.status_code == 400 and ("context length" in lowered or "context_length" in lowered):
+            return ContextTooLongError(self.count_prompt_tokens(messages), max_tokens, self._context_tokens)
+        mend = {
+            401: "Check the key (setting model.api_key).",
+            403: "Check the key (setting model.api_key) and what it may use.",
+            404: f"Does the endpoint serve a model called {self._name!r}? Set model.name.",
+            429: "The endpoint limits the rate: lower model.concurrency or try later.",
+        }.get(error.status_code, "The endpoint's own log says more.")
+        return ModelRefusedError(f"{self._base_url} refused with status {error.status_code}: {text[:300]}. {mend}")
+
+
+async def served_context_tokens(base_url: str, api_key: str, model: str, timeout_seconds: float = 10.0) -> int:
+    """The window that an endpoint reports for a model (vLLM's ``max_model_len``), or a careful default.
+
+    Raises ``ModelUnreachableError`` or ``ModelRefusedError``.
+    """
+    url = f"{base_url.rstrip('/')}/models"
+    try:
+        async with httpx2.AsyncClient(timeout=timeout_seconds) as client:
+            response = await client.get(url, headers={"Authorization": f"Bearer {api_key}"})
+    except httpx2.HTTPError as error:
+        raise ModelUnreachableError(
+            f"Nobody answers at {url} ({type(error).__name__}). Is the server running, and the setting "
+            "model.base_url right?"
+        ) from error
+    if response.status_code in (401, 403):
+        raise ModelRefusedError(f"{url} refused the key with status {response.status_code}. Set model.api_key.")
+    if response.status_code != 200:
+        return _FALLBACK_CONTEXT_TOKENS
+    served = {entry.get("id"): entry for entry in response.json().get("data", [])}
+    if served and model not in served:
+        raise ModelRefusedError(f"{base_url} does not serve {model!r} but {', '.join(sorted(served))}: set model.name.")
+    return int(served.get(model, {}).get("max_model_len") or _FALLBACK_CONTEXT_TOKENS)
+
+
+def _reply(completion: ChatCompletion) -> Reply:
+    choice = completion.choices[0]
+    usage = completion.usage
+    details = usage.prompt_tokens_details if usage else None
+    return Reply(
+        text=choice.message.content or "",
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        cached_tokens=(details.cached_tokens or 0) if details else 0,
+        completion_tokens=usage.completion_tokens if usage else 0,
+        truncated=choice.finish_reason == "length",
+    )

@@ -1,0 +1,87 @@
+"""The one gate that every model call passes: it counts before sending, constrains, validates and records the cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from graphreader.errors import BadModelOutputError, ContextTooLongError
+from graphreader.llm.protocol import ChatModel, JsonSchema, Message
+from graphreader.records import StoppedBy, Usage
+from prompts import Prompt
+
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+#: Temperature of the second try after a reply that did not parse: at zero it would come out the same again.
+_RETRY_TEMPERATURE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may cost; None is no limit."""
+
+    max_total_tokens: int | None = None
+    max_seconds: float | None = None
+
+
+class Gate:
+    """Model access for one run (one question, or one indexing): holds the run's limits and adds up its usage."""
+
+    def __init__(self, model: ChatModel, limits: Limits | None = None, spent: Usage | None = None) -> None:
+        self.model = model
+        self._limits = limits or Limits()
+        self._started = time.monotonic()
+        self._usage = spent or Usage()
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has cost so far; seconds are wall time, an earlier part of a resumed run included."""
+        return self._usage + Usage(seconds=time.monotonic() - self._started)
+
+    def exhausted(self) -> StoppedBy | None:
+        """Which limit has been reached, if any. Asked between steps; a call under way is never cut."""
+        usage = self.usage
+        tokens = usage.prompt_tokens + usage.completion_tokens
+        if self._limits.max_total_tokens is not None and tokens >= self._limits.max_total_tokens:
+            return StoppedBy.TOKEN_LIMIT
+        if self._limits.max_seconds is not None and usage.seconds >= self._limits.max_seconds:
+            return StoppedBy.TIME_LIMIT
+        return None
+
+    async def ask(
+        self,
+        prompt: Prompt,
+        reply_type: type[ReplyT],
+        schema: JsonSchema,
+        max_tokens: int,
+        salvage: Callable[[str], ReplyT | None] | None = None,
+    ) -> ReplyT:
+        """One constrained call, tried a second time if the reply does not parse.
+
+        ``salvage`` may rescue what is whole in a reply that ran into ``max_tokens``. Raises ``ContextTooLongError``
+        before anything is sent, ``BadModelOutputError`` after the second try, and what ``ChatModel.complete`` raises.
+        """
+        messages = [Message("system", prompt.system), Message("user", prompt.user)]
+        prompt_tokens = self.model.count_prompt_tokens(messages)
+        if prompt_tokens + max_tokens > self.model.context_tokens:
+            raise ContextTooLongError(prompt_tokens, max_tokens, self.model.context_tokens)
+        problem = ""
+        for temperature in (None, _RETRY_TEMPERATURE):
+            reply = await self.model.complete(messages, schema=schema, max_tokens=max_tokens, temperature=temperature)
+            self._usage += Usage(1, reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
+            rescued = salvage(reply.text) if salvage is not None and reply.truncated else None
+            if rescued is not None:
+                return rescued
+            try:
+                return reply_type.model_validate(json.loads(reply.text))
+            except (json.JSONDecodeError, ValidationError) as error:
+                problem = f"{type(error).__name__}{', cut at its token limit' if reply.truncated else ''}"
+        raise BadModelOutputError(
+            f"The model {self.model.name!r} answered twice with something that does not fit the schema ({problem}). "
+            "Does the endpoint support response_format json_schema? If it does, use a larger model."
+        )

@@ -1,0 +1,54 @@
+"""What a chat model is to the rest of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+JsonSchema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered. ``truncated``: the reply's token limit was reached before it had finished."""
+
+    text: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    truncated: bool = False
+
+
+class ChatModel(Protocol):
+    """A chat model. ``context_tokens`` is its window: prompt and reply together."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is served."""
+
+    @property
+    def context_tokens(self) -> int:
+        """The window."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without any template around it."""
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole prompt as the server will see it, chat template included."""
+
+    async def complete(
+        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, temperature: float | None = None
+    ) -> Reply:
+        """One call, the reply constrained to ``schema``.
+
+        Raises ``ModelUnreachableError``, ``ModelRefusedError`` or ``ContextTooLongError``.
+        """

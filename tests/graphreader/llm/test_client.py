@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from graphreader.errors import ContextTooLongError, ModelRefusedError, ModelUnreachableError
+from graphreader.llm.client import OpenAIChatModel
+from graphreader.llm.protocol import Message
+from graphreader.llm.tokens import ByteTokenCounter
+from graphreader.settings import ModelSettings
+
+SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+def completion(text: str = '{"x": 1}', finish_reason: str = "stop", cached: int | None = 7) -> dict[str, object]:
+    details = None if cached is None else {"cached_tokens": cached}
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text}},
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "prompt_tokens_details": details},
+    }
+
+
+def model(handler: Handler, retries: int = 0) -> OpenAIChatModel:
+    settings = ModelSettings(retries=retries, timeout_seconds=5)
+    return OpenAIChatModel(
+        settings,
+        ByteTokenCounter(),
+        name="m",
+        base_url="http://server.test/v1",
+        api_key="secret-key",
+        context_tokens=1000,
+        transport=httpx2.MockTransport(handler),
+    )
+
+
+MESSAGES = [Message("system", "rules"), Message("user", "question")]
+
+
+async def test_sends_the_schema_and_returns_the_cost() -> None:
+    seen: dict[str, object] = {}
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.update(json.loads(request.content), authorization=request.headers["authorization"])
+        return httpx2.Response(200, json=completion())
+
+    reply = await model(handler).complete(MESSAGES, schema=SCHEMA, max_tokens=50)
+    assert (reply.text, reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) == ('{"x": 1}', 10, 7, 3)
+    assert not reply.truncated
+    assert seen["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "schema": SCHEMA, "strict": True},
+    }
+    assert seen["max_tokens"] == 50
+    assert seen["temperature"] == 0.0
+    assert seen["messages"] == [{"role": "system", "content": "rules"}, {"role": "user", "content": "question"}]
+    assert seen["authorization"] == "Bearer secret-key"
+
+
+async def test_a_reply_that_was_cut_says_so_and_details_may_be_missing() -> None:
+    reply = await model(lambda _: httpx2.Response(200, json=completion("{", "length", None))).complete(
+        MESSAGES, schema=SCHEMA, max_tokens=1
+    )
+    assert reply.truncated
+    assert reply.cached_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [(401, "model.api_key"), (404, "model.name"), (429, "concurrency"), (500, "log")]
+)
+async def test_a_refusal_names_the_endpoint_and_the_mend_but_never_the_key(status: int, word: str) -> None:
+    failing = model(lambda _: httpx2.Response(status, json={"error": {"message": "no"}}))
+    with pytest.raises(ModelRefusedError, match=word) as caught:
+        await failing.complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+    assert "server.test" in str(caught.value)
+    assert "secret-key" not in str(caught.value)
+
+
+async def test_a_prompt_the_server_finds_too_long() -> None:
+    message = "This model's maximum context length is 1000 tokens. However, you requested 2000 tokens."
+    failing = model(lambda _: httpx2.Response(400, json={"error": {"message": message}}))
+    with pytest.raises(ContextTooLongError):
+        await failing.complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+
+
+async def test_nobody_there() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("connection refused", request=request)
+
+    with pytest.raises(ModelUnreachableError, match=r"http://server\.test/v1"):
+        await model(handler).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+
+
+async def test_a_time_out_names_the_setting() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadTimeout("slow", request=request)
+
+    with pytest.raises(ModelUnreachableError, match=r"model\.timeout_seconds"):
+        await model(handler).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+
+
+async def test_retries_are_bounded_and_a_passing_fault_passes() -> None:
+    calls = 0
+
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        nonlocal calls
+        calls += 1
+        return (
+            httpx2.Response(503, headers={"retry-after-ms": "1"})
+            if calls < 3
+            else httpx2.Response(200, json=completion())
+        )
+
+    reply = await model(handler, retries=2).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+    assert reply.text
+    assert calls == 3
+    calls = -10
+    with pytest.raises(ModelRefusedError):
+        await model(handler, retries=1).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
+    assert calls == -8
