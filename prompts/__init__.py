@@ -39,7 +39,8 @@ def prompt_hash(name: str) -> str:
 
 def render(name: str, **variables: object) -> Prompt:
     """Fill in a prompt. Raises ``FileNotFoundError`` for an unknown name, ``jinja2.UndefinedError`` for a variable
-    that the prompt uses and the caller forgot."""
+    that the prompt uses and the caller forgot.
+    """
     system, user = _templates(name)
     return Prompt(system.render(**variables).strip(), user.render(**variables).strip())
 

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import jinja2
-import prompts
 import pytest
+
+import prompts
 
 VARIABLES = {
     "plan": {"question": "Q?"},
     "choose_nodes": {"nodes": [{"name": "n", "sentence": "s"}], "question": "Q?", "plan": ["p"]},
-    "read_facts": {"node": "n", "facts": [{"chunk": "A", "text": "t"}], "notes": ["x"], "question": "Q?", "plan": ["p"]},
+    "read_facts": {
+        "node": "n",
+        "facts": [{"chunk": "A", "text": "t"}],
+        "notes": ["x"],
+        "question": "Q?",
+        "plan": ["p"],
+    },
     "read_chunk": {
         "document": "d",
         "heading": "h",

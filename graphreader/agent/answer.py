@@ -1,0 +1,83 @@
+"""The last step: from the gathered evidence to an answer whose every citation was found in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, support
+from graphreader.agent.schemas import AnswerReply, answer_schema
+from graphreader.llm.gate import Gate
+from graphreader.records import Chunk, Citation, Document
+from prompts import render
+
+NOT_SAID = "The documents do not say."
+
+#: Below this share of its own words an answer does not count as stated by an excerpt.
+_STATED = 0.5
+_MAX_REPLY_TOKENS = 256
+_MAX_CITATIONS = 4
+#: A quote must be worth this part of the best one; words of the question count half of the answer's.
+_LEAST_WORTH = 0.5
+_QUESTION_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the evidence comes to."""
+
+    answer: str
+    answerable: bool
+    citations: tuple[Citation, ...]
+    warnings: tuple[str, ...] = ()
+
+
+async def conclude(
+    gate: Gate,
+    question: str,
+    excerpts: Sequence[Excerpt],
+    documents: Mapping[str, Document],
+    chunks: Mapping[str, Chunk],
+) -> Conclusion:
+    """Answer from ``excerpts`` alone; without any, the documents do not say. Raises what ``Gate.ask`` raises."""
+    if not excerpts:
+        return Conclusion(NOT_SAID, False, ())
+    groups, numbered = grouped(excerpts, documents, chunks)
+    prompt = render("answer", groups=groups, question=question)
+    reply = await gate.ask(prompt, AnswerReply, answer_schema(len(numbered)), max_tokens=_MAX_REPLY_TOKENS)
+    answer = " ".join(reply.answer.split())
+    if reply.answerable == "no" or not answer:
+        return Conclusion(NOT_SAID, False, ())
+    named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
+    citations = _citations(answer, question, named, numbered, documents)
+    stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
+    warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
+    return Conclusion(answer, True, citations, warnings)
+
+
+def _citations(
+    answer: str,
+    question: str,
+    named: Sequence[Excerpt],
+    offered: Sequence[Excerpt],
+    documents: Mapping[str, Document],
+) -> tuple[Citation, ...]:
+    """Quotes of the excerpts the model named, and of the one that states the answer best should it have missed that.
+
+    Best first; those that say little of answer and question beside the best are left out: small models name too many.
+    """
+
+    def stated(excerpt: Excerpt) -> float:
+        return support(answer, question, one_line(documents[excerpt.document_id], excerpt.start, excerpt.end))
+
+    best = max(offered, key=lambda item: (stated(item), item.votes, item.score))
+    chosen = list(dict.fromkeys([*named, best]))
+    found = (cite(excerpt, answer, question, documents[excerpt.document_id]) for excerpt in chosen)
+    quotes = [citation for citation in found if citation is not None]
+    worth = {
+        quote: support(answer, question, quote.quote) + _QUESTION_WEIGHT * share(question, quote.quote)
+        for quote in quotes
+    }
+    least = _LEAST_WORTH * max(worth.values(), default=0.0)
+    kept = [quote for quote in quotes if worth[quote] >= least]
+    return tuple(sorted(kept, key=lambda quote: -worth[quote])[:_MAX_CITATIONS])

@@ -1,0 +1,38 @@
+"""The first two steps of a run: the rational plan, and the choice of start nodes."""
+
+from __future__ import annotations
+
+from graphreader.agent.context import RunContext, StartNode
+from graphreader.agent.schemas import MAX_PLAN_STEPS, NodesReply, PlanReply, nodes_schema, plan_schema
+from graphreader.llm.gate import Gate
+from memory import fit
+from prompts import render
+
+
+async def make_plan(gate: Gate, question: str) -> list[str]:
+    """What has to be found out, in order; never empty. Raises what ``Gate.ask`` raises."""
+    prompt = render("plan", question=question)
+    reply = await gate.ask(prompt, PlanReply, plan_schema(), max_tokens=40 * MAX_PLAN_STEPS)
+    steps = list(dict.fromkeys(" ".join(step.split()) for step in reply.steps if step.strip()))
+    return steps[:MAX_PLAN_STEPS] or [question]
+
+
+async def choose_nodes(context: RunContext, plan: list[str]) -> list[StartNode]:
+    """Up to ``max_explorers`` of the start nodes that search offers, best first.
+
+    The model sees as many as the window holds; where it names too few to be of use, none is added for it.
+    """
+    offered = context.start_nodes
+    if len(offered) <= 1:
+        return list(offered)
+    shown = fit(
+        [f"{node.spelling}: {node.sentence}" for node in offered],
+        context.count_tokens(),
+        context.limits.max_view_tokens,
+    )
+    nodes = [{"name": node.spelling, "sentence": node.sentence} for node in offered[:shown]]
+    prompt = render("choose_nodes", nodes=nodes, question=context.question, plan=plan)
+    schema = nodes_schema(shown, context.limits.max_explorers)
+    reply = await context.gate.ask(prompt, NodesReply, schema, max_tokens=8 * context.limits.max_explorers + 16)
+    chosen = [offered[number - 1] for number in dict.fromkeys(reply.nodes) if 1 <= number <= shown]
+    return chosen[: context.limits.max_explorers]

@@ -1,0 +1,178 @@
+"""From a question over an indexed library to an answer, in mode ``graph`` or ``search``."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from graphreader.agent.answer import conclude
+from graphreader.agent.context import OnStep, RunContext, StartNode
+from graphreader.agent.evidence import Excerpt, fitting, merged
+from graphreader.agent.relevance import relevance_of
+from graphreader.library.protocol import Library
+from graphreader.llm.embed import Embedder
+from graphreader.llm.gate import Gate, Limits
+from graphreader.llm.protocol import ChatModel
+from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
+from graphreader.search import SearchResult, search
+from graphreader.settings import Settings
+
+#: How many start nodes and passages search hands to the agent; the window cuts further.
+_START_NODES = 24
+_PASSAGES = 24
+
+
+class Documents(Mapping[str, Document]):
+    """The documents of a question, each loaded when it is first looked at."""
+
+    def __init__(self, library: Library, document_ids: Sequence[str]) -> None:
+        self._library = library
+        self._ids = tuple(document_ids)
+        self._loaded: dict[str, Document] = {}
+
+    def __getitem__(self, document_id: str) -> Document:
+        if document_id not in self._loaded:
+            self._loaded[document_id] = self._library.document(document_id)
+        return self._loaded[document_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+async def answer_question(
+    library: Library,
+    model: ChatModel,
+    embedder: Embedder | None,
+    question: str,
+    document_ids: Sequence[str],
+    mode: Mode,
+    settings: Settings,
+    on_step: OnStep,
+) -> tuple[Answer, list[str]]:
+    """The answer, and the ids of the chunks that were read on the way. Raises ``ModelError``."""
+    gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
+    found = await asyncio.to_thread(search, library, question, documents=document_ids, embedder=embedder)
+    documents = Documents(library, document_ids)
+    if mode is Mode.SEARCH:
+        return await _by_search(library, gate, question, documents, found, settings, on_step), []
+    return await _by_graph(library, gate, question, documents, found, settings, on_step)
+
+
+async def _by_search(
+    library: Library,
+    gate: Gate,
+    question: str,
+    documents: Documents,
+    found: SearchResult,
+    settings: Settings,
+    on_step: OnStep,
+) -> Answer:
+    excerpts = fitting(_found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
+    trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
+    on_step(trace[0])
+    chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
+    conclusion = await conclude(gate, question, excerpts, documents, chunks)
+    evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
+    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
+    on_step(trace[-1])
+    return Answer(
+        question=question,
+        answer=conclusion.answer,
+        answerable=conclusion.answerable,
+        citations=conclusion.citations,
+        usage=gate.usage,
+        mode=Mode.SEARCH,
+        model=gate.model.name,
+        stopped_by=StoppedBy.FINISHED,
+        trace=tuple(trace),
+        warnings=conclusion.warnings,
+    )
+
+
+async def _by_graph(
+    library: Library,
+    gate: Gate,
+    question: str,
+    documents: Documents,
+    found: SearchResult,
+    settings: Settings,
+    on_step: OnStep,
+) -> tuple[Answer, list[str]]:
+    from graphreader.agent import workflow
+
+    context = run_context(library, gate, question, documents, found, settings, on_step)
+    run_id = _run_id(question, list(documents), gate.model.name, settings)
+    state = await workflow.run(context, run_id)
+    result: dict[str, Any] = state["result"]
+    answer = Answer(
+        question=question,
+        answer=result["answer"],
+        answerable=result["answerable"],
+        citations=tuple(Citation(**citation) for citation in result["citations"]),
+        usage=gate.usage,
+        mode=Mode.GRAPH,
+        model=gate.model.name,
+        stopped_by=StoppedBy(result["stopped_by"]),
+        trace=tuple(TraceStep(**step) for step in state["trace"]),
+        warnings=tuple(result["warnings"]),
+    )
+    return answer, result["read"]
+
+
+def run_context(
+    library: Library,
+    gate: Gate,
+    question: str,
+    documents: Documents,
+    found: SearchResult,
+    settings: Settings,
+    on_step: OnStep,
+) -> RunContext:
+    """What the agent works with: search's finds as start nodes, as evidence of last resort, and as relevance."""
+    highest = max((ranked.score for ranked in found.chunks), default=0.0) or 1.0
+    scores = {ranked.chunk.id: ranked.score / highest for ranked in found.chunks}
+    return RunContext(
+        question=question,
+        documents=documents,
+        library=library,
+        gate=gate,
+        limits=settings.explore,
+        relevance=relevance_of(question, (), scores),
+        start_nodes=_start_nodes(found),
+        found=tuple(_found_excerpts(found)),
+        on_step=on_step,
+    )
+
+
+def _start_nodes(found: SearchResult) -> tuple[StartNode, ...]:
+    nodes = (
+        StartNode(ranked.name, ranked.spelling, ranked.best_fact.text if ranked.best_fact else "")
+        for ranked in found.key_elements
+    )
+    return tuple(nodes)[:_START_NODES]
+
+
+def _found_excerpts(found: SearchResult) -> list[Excerpt]:
+    return merged(
+        Excerpt(
+            ranked.passage.document_id,
+            ranked.passage.chunk_id,
+            ranked.passage.start,
+            ranked.passage.end,
+            0,
+            ranked.score,
+        )
+        for ranked in found.passages[:_PASSAGES]
+    )
+
+
+def _run_id(question: str, document_ids: Sequence[str], model: str, settings: Settings) -> str:
+    """The same question of the same documents under the same limits is the same run, so that it can be resumed."""
+    identity = [question, sorted(document_ids), model, settings.explore.model_dump(), settings.index.max_chunk_tokens]
+    return hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode()).hexdigest()[:16]

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from fakes import ScriptedModel, by_step, random_reply, step_of
+
+from graphreader.agent import workflow
+from graphreader.agent.answer import NOT_SAID
+from graphreader.agent.context import RunContext
+from graphreader.errors import ModelUnreachableError
+from graphreader.library.protocol import Library
+from graphreader.records import StoppedBy
+
+TERMINATE = {"notes": [], "action": "termination"}
+
+
+def first_fact(_: str, schema: Any) -> Any:
+    letters = schema["properties"]["read_chunks"]["items"].get("enum", [])
+    return {"notes": [1], "read_chunks": letters[:1]}
+
+
+def note_all_and_go_on(_: str, schema: Any) -> Any:
+    numbers = schema["properties"]["notes"]["items"]["enum"]
+    return {"notes": numbers[1:4], "action": "search_more"}
+
+
+def answer(text: str, answerable: str = "yes") -> Any:
+    return {"answerable": answerable, "answer": text, "excerpts": [1]}
+
+
+CAREFUL = {
+    "plan": {"steps": ["keeper who saved Captain Hale", "birthplace of that keeper"]},
+    "nodes": lambda _, schema: {"nodes": schema["properties"]["nodes"]["items"]["enum"][:3]},
+    "facts": first_fact,
+    "chunk": note_all_and_go_on,
+    "neighbour": lambda _, schema: {"neighbour": schema["properties"]["neighbour"]["enum"][-1]},
+    "answer": answer("Tarn Bridge"),
+}
+
+
+async def test_the_whole_way_to_a_cited_answer(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL))
+    context: RunContext = make_context(model)
+    state = await workflow.run(context, "run")
+    result = state["result"]
+    assert result["answer"] == "Tarn Bridge"
+    assert result["answerable"]
+    assert "Mina Pell was born in Tarn Bridge." in " ".join(quote["quote"] for quote in result["citations"])
+    for citation in result["citations"]:
+        text = context.documents[citation["document_id"]].text
+        assert text[citation["start"] : citation["end"]] == citation["quote"]
+    assert result["read"]
+    assert model.steps()[:2] == ["plan", "nodes"]
+    assert model.steps()[-1] == "answer"
+    assert context.library.run_records("run") == {}
+
+
+async def test_explorers_run_side_by_side(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL))
+    await workflow.run(make_context(model), "run")
+    assert model.most_at_once == 3
+
+
+async def test_explorers_may_be_fewer_than_start_nodes(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL))
+    state = await workflow.run(make_context(model, max_explorers=1), "run")
+    assert len(state["explorers"]) == 1
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_legal_thing_the_model_says_a_run_ends_within_its_limits(make_context: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    model = ScriptedModel(lambda _, schema: random_reply(schema, rng))
+    context: RunContext = make_context(model, max_steps=7, max_chunk_reads=3)
+    state = await workflow.run(context, f"run-{seed}")
+    counted = Counter(model.steps())
+    assert counted["plan"] == counted["nodes"] == 1
+    assert counted["answer"] <= 1
+    assert len(model.calls) <= 3 + 5 * 7
+    for explorer in state["explorers"]:
+        assert len(explorer["read"]) == len(set(explorer["read"])) <= 3
+        assert len(explorer["visited"]) == len(set(explorer["visited"]))
+        assert explorer["steps"] <= 7
+        for note in explorer["notes"]:
+            assert context.text(note["document_id"], note["start"], note["end"])
+    for citation in state["result"]["citations"]:
+        text = context.documents[citation["document_id"]].text
+        assert text[citation["start"] : citation["end"]] == citation["quote"]
+    if not state["result"]["answerable"]:
+        assert state["result"]["answer"] == NOT_SAID
+        assert state["result"]["citations"] == []
+
+
+@pytest.mark.parametrize("killed_at", range(1, 12))
+async def test_a_killed_run_goes_on_from_its_last_finished_step(make_context: Any, killed_at: int) -> None:
+    follow = by_step(CAREFUL)
+    whole = ScriptedModel(follow)
+    expected = await workflow.run(make_context(whole), "whole")
+
+    calls = 0
+
+    def dying(prompt: str, schema: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == killed_at:
+            raise ModelUnreachableError("pulled the plug")
+        return follow(prompt, schema)
+
+    first = ScriptedModel(dying)
+    with pytest.raises(ModelUnreachableError):
+        await workflow.run(make_context(first), "run")
+    second = ScriptedModel(follow)
+    seen = []
+    context = make_context(second)
+    resumed = RunContext(**{name: getattr(context, name) for name in context.__slots__} | {"on_step": seen.append})
+    state = await workflow.run(resumed, "run")
+    assert state["result"] == expected["result"]
+    assert seen[0].action == "resumed"
+    # Steps that had finished when the others were stopped are not asked for again; at most those under way are.
+    assert len(second.calls) < len(whole.calls) or killed_at == 1
+    assert len(first.calls) - 1 + len(second.calls) <= len(whole.calls) + 5
+
+
+async def test_a_step_limit_ends_with_the_best_answer_so_far(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL))
+    state = await workflow.run(make_context(model, max_steps=1), "run")
+    assert state["result"]["stopped_by"] == StoppedBy.STEP_LIMIT
+    assert state["result"]["answer"] == "Tarn Bridge"
+
+
+@pytest.mark.parametrize(
+    ("limits", "stopped_by"),
+    [({"max_total_tokens": 10}, StoppedBy.TOKEN_LIMIT), ({"max_seconds": 1e-6}, StoppedBy.TIME_LIMIT)],
+)
+async def test_token_and_time_limits(make_context: Any, limits: dict[str, Any], stopped_by: StoppedBy) -> None:
+    model = ScriptedModel(by_step(CAREFUL))
+    state = await workflow.run(make_context(model, **limits), "run")
+    assert state["result"]["stopped_by"] == stopped_by
+    assert state["result"]["answer"] == "Tarn Bridge"
+    assert set(model.steps()) == {"plan", "nodes", "answer"}
+
+
+async def test_the_documents_do_not_say(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL | {"answer": answer("Paris", "no")}))
+    result = (await workflow.run(make_context(model), "run"))["result"]
+    assert (result["answer"], result["answerable"], result["citations"]) == (NOT_SAID, False, [])
+
+
+async def test_an_answer_that_no_quote_states_says_so(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL | {"answer": answer("Constantinople")}))
+    result = (await workflow.run(make_context(model), "run"))["result"]
+    assert result["answerable"]
+    assert "check it" in result["warnings"][0]
+
+
+async def test_one_explorer_that_talks_nonsense_does_not_stop_the_others(make_context: Any) -> None:
+    def facts(prompt: str, schema: Any) -> Any:
+        return "nonsense" if facts_calls.pop() else first_fact(prompt, schema)
+
+    facts_calls = [False] * 50 + [True, True]
+    model = ScriptedModel(by_step(CAREFUL | {"facts": facts}))
+    result = (await workflow.run(make_context(model), "run"))["result"]
+    assert result["answer"] == "Tarn Bridge"
+
+
+async def test_checkpoints_hold_ids_and_not_texts(make_context: Any, library: Library) -> None:
+    class Plug(Exception):
+        """Ends the run before its answer."""
+
+    def pull(*_: Any) -> Any:
+        raise Plug
+
+    model = ScriptedModel(by_step(CAREFUL | {"answer": pull}))
+    with pytest.raises(Plug):
+        await workflow.run(make_context(model), "run")
+    stored = b"".join(library.run_records("run").values())
+    assert stored
+    assert b"Albatross was lost" not in stored
+    assert len(stored) < 200_000
+
+
+async def test_facts_already_seen_by_schema_only_unread_chunks_are_offered(make_context: Any) -> None:
+    offered: list[list[str]] = []
+
+    def facts(_: str, schema: Any) -> Any:
+        offered.append(schema["properties"]["read_chunks"]["items"].get("enum", []))
+        return first_fact(_, schema)
+
+    model = ScriptedModel(by_step(CAREFUL | {"facts": facts}))
+    state = await workflow.run(make_context(model, max_explorers=1, max_chunk_reads=1), "run")
+    assert len(state["explorers"][0]["read"]) == 1
+    assert offered[0]
+    assert all(not letters for letters in offered[1:])
+    assert step_of({"properties": {"steps": {}}}) == "plan"
