@@ -1,0 +1,266 @@
+"""The command line. Parses, calls ``GraphReader``, prints; what is heavy is imported inside the command that needs it.
+
+Answers and tables go to stdout, progress and warnings to stderr. Exit codes: 0 answered or done, 1 failed, 2 usage,
+3 the documents do not say, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from graphreader.reader import GraphReader
+    from graphreader.terminal import Terminal
+
+EXIT_FAILED, EXIT_NOT_SAID, EXIT_INTERRUPTED = 1, 3, 130
+
+
+class FactsOption(StrEnum):
+    """Values of ``--facts``."""
+
+    LAZY = "lazy"
+    MODEL = "model"
+    PHRASES = "phrases"
+
+
+class ModeOption(StrEnum):
+    """Values of ``--mode``."""
+
+    GRAPH = "graph"
+    SEARCH = "search"
+
+
+class GraphFormat(StrEnum):
+    """Values of ``--format``."""
+
+    GRAPHML = "graphml"
+    JSON = "json"
+
+
+LibraryOption = Annotated[
+    Path | None, typer.Option("--library", "-l", help="Library file.", show_default=".graphreader/library.db")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+DocumentArgument = Annotated[str, typer.Argument(help="Id, title, file name or path of a document in the library.")]
+
+app = typer.Typer(
+    help="Ask questions of long documents; every answer cites the source word for word.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def index(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, glob patterns, or - for standard input.")],
+    library: LibraryOption = None,
+    facts: Annotated[
+        FactsOption | None,
+        typer.Option(help="Who writes facts: rules at once and a model later, a model now, or rules only."),
+    ] = None,
+) -> None:
+    """Read documents into a library. What is there already costs nothing; one file's failure stops no other."""
+    with _reader(library) as (reader, terminal):
+        report = reader.index(sources, facts=facts.value if facts else None)
+        terminal.show_index_report(report, reader.documents())
+    if report.failures or report.failed_chunks:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Documents to ask: of the library, or files, which are indexed first. Default: all."),
+    ] = None,
+    library: LibraryOption = None,
+    mode: Annotated[ModeOption, typer.Option(help="Explore the graph, or retrieve and answer in one call.")] = (
+        ModeOption.GRAPH
+    ),
+    as_json: JsonOption = False,
+    trace: Annotated[Path | None, typer.Option(help="Write every step of the run to this file, as JSON.")] = None,
+) -> None:
+    """Answer a question, with citations. Exit code 3: the documents do not say."""
+    from graphreader.reader import answer_json
+
+    with _reader(library, live_steps=not as_json) as (reader, terminal):
+        answer = reader.ask(question, sources or [], mode=mode.value, on_step=terminal.show_step)
+        result = answer_json(answer)
+        if trace is not None:
+            _write(trace, json.dumps(result, ensure_ascii=False, indent=2))
+        if as_json:
+            _print_json(result)
+        else:
+            terminal.show_answer(answer)
+    if not answer.answerable:
+        raise typer.Exit(EXIT_NOT_SAID)
+
+
+@app.command()
+def documents(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    """List what the library holds."""
+    from dataclasses import asdict
+
+    with _reader(library, existing=True) as (reader, terminal):
+        summaries = reader.documents()
+        if as_json:
+            _print_json([asdict(summary) for summary in summaries])
+        else:
+            terminal.show_documents(summaries)
+
+
+@app.command()
+def show(
+    document: DocumentArgument,
+    library: LibraryOption = None,
+    outline: Annotated[bool, typer.Option("--outline", help="Its headings.")] = False,
+    facts: Annotated[bool, typer.Option("--facts", help="Its facts and key elements, chunk by chunk.")] = False,
+    page: Annotated[int | None, typer.Option(min=1, help="The text of one page: where a citation opens.")] = None,
+) -> None:
+    """Show one document: what it is, its outline, its facts, or a page."""
+    with _reader(library, existing=True) as (reader, terminal):
+        found = reader.library.document(reader.library.find(document))
+        if outline:
+            terminal.show_outline(found)
+        elif facts:
+            terminal.show_facts(found, reader.library)
+        elif page is not None:
+            terminal.show_page(found, page)
+        else:
+            summary = next(entry for entry in reader.documents() if entry.id == found.id)
+            terminal.show_document(summary)
+
+
+@app.command()
+def graph(
+    library: LibraryOption = None,
+    graph_format: Annotated[GraphFormat, typer.Option("--format", help="Format.")] = GraphFormat.GRAPHML,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: stdout.")] = None,
+    document: Annotated[list[str] | None, typer.Option(help="Only these documents.")] = None,
+) -> None:
+    """Export the graph of key elements, for Gephi, networkx and the like."""
+    import networkx
+
+    from graphreader.graph import graph_of
+
+    with _reader(library, existing=True) as (reader, _):
+        chosen = [reader.library.find(name) for name in document] if document else None
+        made = graph_of(reader.library, chosen)
+        if graph_format is GraphFormat.GRAPHML:
+            text = "\n".join(networkx.generate_graphml(made)) + "\n"
+        else:
+            text = json.dumps(networkx.node_link_data(made, edges="edges"), ensure_ascii=False) + "\n"
+        if output is not None:
+            _write(output, text)
+        else:
+            sys.stdout.write(text)
+
+
+@app.command()
+def remove(document: DocumentArgument, library: LibraryOption = None) -> None:
+    """Remove a document and all that came from it."""
+    with _reader(library, existing=True) as (reader, terminal):
+        terminal.say(f"Removed {reader.remove(document)}.")
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None, typer.Argument(help="Folder, hub id or packaged model. Default: the settings'.")
+    ] = None,
+) -> None:
+    """Run the model server in the foreground until Ctrl-C. Without it, `ask` starts one in the background."""
+    from graphreader.connect import serve_in_foreground
+    from graphreader.settings import Settings
+
+    with _guarded() as terminal:
+        serve_in_foreground(Settings.load(), model, terminal.say)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the local model server."""
+    from graphreader.connect import stop_server
+
+    with _guarded() as terminal:
+        terminal.say("Stopped." if stop_server() else "No local model server is running.")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, which model and endpoint would be used, and how to mend what is missing."""
+    from graphreader.connect import diagnose
+    from graphreader.settings import Settings
+
+    with _guarded() as terminal:
+        checks = diagnose(Settings.load())
+        if as_json:
+            _print_json(checks)
+        else:
+            terminal.show_checks(checks)
+    if any(check["status"] == "missing" for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@contextmanager
+def _guarded(live_steps: bool = False) -> Iterator[Terminal]:
+    """A terminal; errors that are meant for the user become one sentence on stderr and an exit code."""
+    from graphreader.errors import GraphReaderError
+    from graphreader.terminal import Terminal
+
+    with Terminal(live_steps) as terminal:
+        try:
+            yield terminal
+        except GraphReaderError as error:
+            terminal.warn(str(error))
+            raise typer.Exit(EXIT_FAILED) from error
+        except KeyboardInterrupt as interrupt:
+            terminal.warn("Interrupted. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+
+
+@contextmanager
+def _reader(
+    library: Path | None, *, live_steps: bool = False, existing: bool = False
+) -> Iterator[tuple[GraphReader, Terminal]]:
+    """A reader with its terminal; with ``existing`` the library must be there already."""
+    from graphreader.errors import LibraryError
+    from graphreader.reader import GraphReader
+
+    with _guarded(live_steps) as terminal, GraphReader(library, on_progress=terminal.show_progress) as reader:
+        if existing and not reader.library_path.exists():
+            raise LibraryError(
+                f"There is no library at {reader.library_path}: run `graphreader index SOURCE...`, or name another "
+                "with --library."
+            )
+        yield reader, terminal
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    from graphreader.errors import GraphReaderError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GraphReaderError(f"Cannot write {path}: {error.strerror}. Name another file.") from error

@@ -1,0 +1,275 @@
+"""The composition root and the Python API: ``GraphReader`` puts library, model, embedder and settings together.
+
+The core below it is asynchronous; this is the one place where it is wrapped for callers without an event loop (and for
+notebooks, whose own loop is left alone).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from graphreader.errors import DocumentNotFoundError, GraphReaderError, LibraryError
+from graphreader.lazy_facts import asking, pending_chunks, remember_read, settle, spawn_writer
+from graphreader.library import open_library
+from graphreader.library.protocol import DocumentSummary, Library
+from graphreader.records import Answer, Mode, TraceStep
+from graphreader.settings import Settings
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+    from graphreader.agent.context import OnStep
+    from graphreader.connect import Connection
+    from graphreader.indexing import IndexReport, OnProgress
+    from graphreader.llm.embed import Embedder
+    from graphreader.llm.protocol import ChatModel
+
+_GIVE_WAY_POLL_SECONDS = 0.25
+
+FactsKind = Literal["lazy", "model", "phrases"]
+
+
+def _ignore_progress(stage: str, done: int, total: int, detail: str) -> None:
+    """Nobody watches."""
+
+
+def _ignore_step(step: TraceStep) -> None:
+    """Nobody watches."""
+
+
+class GraphReader:
+    """A library of documents and a model to ask about them.
+
+    ``model`` and ``embedder`` may be given (any ``ChatModel``, any ``Embedder``); otherwise they are what the settings
+    name, connected to when first needed. Use as a context manager, or call ``close``.
+
+        with GraphReader("reports.db") as reader:
+            reader.index(["reports/"])
+            answer = reader.ask("Who chaired the committee in 2019?")
+    """
+
+    def __init__(
+        self,
+        library: str | Path | None = None,
+        *,
+        settings: Settings | None = None,
+        model: ChatModel | None = None,
+        embedder: Embedder | None = None,
+        on_progress: OnProgress = _ignore_progress,
+    ) -> None:
+        self.settings = settings or Settings.load()
+        self.library_path = Path(library) if library is not None else self.settings.library
+        self._given_model = model
+        self._given_embedder = embedder
+        self._on_progress = on_progress
+        self._stack = ExitStack()
+        self._library: Library | None = None
+        self._portal: BlockingPortal | None = None
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close library, connections and event loop. The local model server goes on until it is idle."""
+        self._stack.close()
+        self._library = self._portal = self._connection = None
+
+    @property
+    def library(self) -> Library:
+        """The library, opened when first needed."""
+        if self._library is None:
+            self._library = open_library(self.library_path)
+            self._stack.callback(self._library.close)
+        return self._library
+
+    # indexing --------------------------------------------------------------------------------------------------
+    def index(self, sources: str | Sequence[str], *, facts: FactsKind | None = None) -> IndexReport:
+        """Index files, folders, glob patterns or ``-`` (standard input).
+
+        Files that cannot be read are listed in the report's ``failures``; the others are indexed all the same.
+        Raises ``LibraryError``; with ``facts="model"`` also ``ModelError``.
+        """
+        from graphreader.indexing import embed_documents, index_sources
+
+        settings = self.settings.index
+        names = [sources] if isinstance(sources, str) else list(sources)
+        connection = self._connect()
+        report = index_sources(self.library, names, connection.counter, settings, self._on_progress)
+        embed_documents(self.library, connection.embedder, report.document_ids, self._on_progress)
+        if (facts or settings.facts) == "model":
+            self._write_facts(self.library.chunks_without_model_facts(report.document_ids), report)
+        return report
+
+    def write_pending_facts(
+        self, limit: int | None = None, give_way: Callable[[], bool] = lambda: False
+    ) -> IndexReport:
+        """Have the model write the facts of chunks that explorers have read since (what ``lazy`` puts off).
+
+        As soon as ``give_way`` says so the work is dropped; chunks that were not finished stay pending.
+        """
+        from graphreader.indexing import IndexReport
+
+        report = IndexReport()
+        chunk_ids = pending_chunks(self.library)[:limit]
+        if chunk_ids and self._write_facts(chunk_ids, report, give_way):
+            settle(self.library, chunk_ids)
+        return report
+
+    def _write_facts(
+        self, chunk_ids: Sequence[str], report: IndexReport, give_way: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Whether the work was done rather than dropped."""
+        from graphreader.indexing import write_model_facts
+        from graphreader.llm.gate import Gate
+
+        async def write() -> bool:
+            gate = Gate(await self._connect().model())
+            work = asyncio.create_task(
+                write_model_facts(gate, self.library, chunk_ids, self.settings.index, self._on_progress)
+            )
+            try:
+                while not work.done():
+                    await asyncio.wait([work], timeout=_GIVE_WAY_POLL_SECONDS)
+                    if not work.done() and give_way():
+                        return False
+                report.failed_chunks += work.result()
+                return True
+            finally:
+                work.cancel()
+                report.usage += gate.usage
+
+        return bool(chunk_ids) and bool(self._run(write))
+
+    def model_is_running(self) -> bool:
+        """Whether the model can be asked at once: an endpoint is set, or the local server runs."""
+        return self._connect().model_is_running()
+
+    # asking ----------------------------------------------------------------------------------------------------
+    def ask(
+        self,
+        question: str,
+        sources: str | Sequence[str] = (),
+        *,
+        mode: Mode | str = Mode.GRAPH,
+        on_step: OnStep = _ignore_step,
+    ) -> Answer:
+        """Answer from the whole library, or from ``sources`` alone.
+
+        A source is a document of the library (its id, title or path) or a file, which is indexed first if it is new.
+
+        Raises ``ModelError``, ``LibraryError``, and ``SourceError`` where none of the sources can be read.
+        """
+        from graphreader.answering import answer_question
+
+        if not question.strip():
+            raise GraphReaderError("The question is empty: say what you want to know.")
+        with asking(self.library_path):
+            document_ids = self._scope([sources] if isinstance(sources, str) else list(sources))
+            connection = self._connect()
+
+            async def run() -> tuple[Answer, list[str]]:
+                model = await connection.model()
+                return await answer_question(
+                    self.library,
+                    model,
+                    connection.embedder,
+                    question.strip(),
+                    document_ids,
+                    Mode(mode),
+                    self.settings,
+                    on_step,
+                )
+
+            answer: Answer
+            answer, read = self._run(run)
+            self.library.put_answer(answer_json(answer), document_ids)
+        if self.settings.index.facts == "lazy":
+            remember_read(self.library, read)
+            if read and self._given_model is None:
+                spawn_writer(self.library_path)
+        return answer
+
+    def _scope(self, sources: list[str]) -> list[str]:
+        """Ids of the documents a question is asked of."""
+        if not sources:
+            known = [summary.id for summary in self.library.summaries()]
+            if not known:
+                raise LibraryError(
+                    f"The library {self.library_path} holds no documents: run `graphreader index SOURCE...`, or name "
+                    "the sources behind the question."
+                )
+            return known
+        found: dict[str, None] = {}
+        unknown: list[str] = []
+        for source in sources:
+            if Path(source).exists() or source == "-":
+                unknown.append(source)
+                continue
+            try:
+                found[self.library.find(source)] = None
+            except DocumentNotFoundError:
+                unknown.append(source)
+        if unknown:
+            report = self.index(unknown)
+            found.update(dict.fromkeys(report.document_ids))
+            if not found and report.failures:
+                raise report.failures[0]
+            for failure in report.failures:
+                self._on_progress("failed", 0, 0, str(failure))
+        return list(found)
+
+    # looking ---------------------------------------------------------------------------------------------------
+    def documents(self) -> list[DocumentSummary]:
+        """What the library holds."""
+        return self.library.summaries()
+
+    def remove(self, name: str) -> str:
+        """Remove a document (by id, title, file name or path) with all that came from it; returns its id."""
+        document_id = self.library.find(name)
+        self.library.remove(document_id)
+        return document_id
+
+    # wiring ----------------------------------------------------------------------------------------------------
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            from graphreader.connect import Connection
+
+            self._connection = Connection(self.settings, self._given_model, self._given_embedder, self._on_progress)
+        return self._connection
+
+    def _run(self, work: Any) -> Any:  # noqa: ANN401 - an async function without arguments, and what it returns
+        if self._portal is None:
+            from anyio.from_thread import start_blocking_portal
+
+            self._portal = self._stack.enter_context(start_blocking_portal())
+            # After the portal on the stack, so before it when the stack unwinds: connections end on their own loop.
+            self._stack.callback(self._portal.call, self._connect().close)
+        future = self._portal.start_task_soon(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            try:
+                future.result()
+            except (CancelledError, GraphReaderError):
+                pass
+            raise
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """An answer as the JSON object that ``graphreader ask --json`` prints."""
+    return json.loads(json.dumps(asdict(answer), ensure_ascii=False))  # type: ignore[no-any-return]

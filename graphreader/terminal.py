@@ -1,0 +1,229 @@
+"""What a person sees: progress and steps on stderr, answers and tables on stdout. Knows how things look, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from graphreader.indexing import IndexReport
+    from graphreader.library.protocol import DocumentSummary, Library
+    from graphreader.records import Answer, Document, TraceStep
+
+_STAGES = {
+    "load": "Reading",
+    "embed": "Embedding",
+    "facts": "Writing facts",
+    "weights": "Preparing weights",
+    "server": "Starting the model",
+}
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]note[/]", "missing": "[red]missing[/]"}
+
+
+class Terminal:
+    """Standard output for results, standard error for everything else. A context manager: it ends live progress."""
+
+    def __init__(self, live_steps: bool = False) -> None:
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live_steps = live_steps
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last_detail = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end_progress()
+
+    # stderr ----------------------------------------------------------------------------------------------------
+    def say(self, message: str) -> None:
+        """One line for the user."""
+        self._end_progress()
+        self._err.print(Text(message))
+
+    def warn(self, message: str) -> None:
+        """One line that should not be missed."""
+        self._end_progress()
+        self._err.print(Text(message, style="red"))
+
+    def show_progress(self, stage: str, done: int, total: int, detail: str) -> None:
+        """A bar for each stage on a terminal; without one, nothing but failures."""
+        if stage in ("failed", "note"):
+            self.warn(detail)
+            return
+        if not self._err.is_terminal:
+            return
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=28),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[detail]}"),
+                console=self._err,
+                transient=True,
+            )
+            self._progress.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(_STAGES.get(stage, stage), detail="")
+        self._progress.update(self._tasks[stage], completed=done, total=total or None, detail=detail[-60:])
+
+    def show_step(self, step: TraceStep) -> None:
+        """One line for a step of the run, as it happens."""
+        if not self._live_steps:
+            return
+        self._end_progress()
+        words = ", ".join(f"{name}: {_brief(value)}" for name, value in step.detail.items() if name not in _HIDDEN)
+        line = Text.assemble((f"{step.actor:<11}", "cyan"), (f"{step.action}  ", "bold"), (words, "dim"))
+        self._err.print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
+
+    # stdout ----------------------------------------------------------------------------------------------------
+    def show_answer(self, answer: Answer) -> None:
+        """The answer, its citations, what it cost."""
+        self._end_progress()
+        self._out.print()
+        self._out.print(Text(answer.answer, style="bold"), soft_wrap=False)
+        self._out.print()
+        for number, citation in enumerate(answer.citations, start=1):
+            where = Text.assemble((f"[{number}] ", "cyan"), f"{citation.document}, page {citation.page}")
+            self._out.print(where)
+            quote = Text(f"“{' '.join(citation.quote.split())}”", style="italic")
+            self._out.print(Padding(quote, (0, 0, 0, 4), expand=False), soft_wrap=False)
+        for warning in answer.warnings:
+            self._out.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=False)
+        if answer.stopped_by != "finished":
+            reason = answer.stopped_by.replace("_", " ")
+            self._out.print(Text(f"Note: stopped by its {reason}; this is the best answer so far.", style="yellow"))
+        usage = answer.usage
+        cost = (
+            f"{answer.mode} · {answer.model} · {usage.llm_calls} model calls · {usage.prompt_tokens:,} prompt tokens "
+            f"({usage.cached_tokens:,} cached) + {usage.completion_tokens:,} completion · {usage.seconds:.1f} s"
+        )
+        self._out.print()
+        self._out.print(Text(cost, style="dim"), soft_wrap=False)
+
+    def show_index_report(self, report: IndexReport, summaries: Sequence[DocumentSummary]) -> None:
+        """What was indexed; what could not be."""
+        self._end_progress()
+        known = len(report.document_ids) - len(report.new_ids)
+        new = {summary.id: summary for summary in summaries if summary.id in set(report.new_ids)}
+        pages = sum(summary.page_count for summary in new.values())
+        facts = sum(summary.fact_count for summary in new.values())
+        unchanged = f", {known} unchanged" if known else ""
+        self._out.print(
+            f"{_count(len(new), 'document')} indexed{unchanged}: {_count(pages, 'page')}, {_count(facts, 'fact')}, "
+            f"{report.seconds:.1f} s"
+        )
+        for chunk_id, error in report.failed_chunks:
+            self.warn(f"chunk {chunk_id}: {error}")
+        if report.failures:
+            self.warn(f"{_count(len(report.failures), 'source')} could not be read:")
+            for failure in report.failures:
+                self.warn(f"  {failure}")
+
+    def show_documents(self, summaries: Sequence[DocumentSummary]) -> None:
+        """A table of documents."""
+        if not summaries:
+            self.say("The library is empty: run `graphreader index SOURCE...`.")
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("id", no_wrap=True)
+        table.add_column("title", overflow="ellipsis", no_wrap=True, min_width=12, ratio=3)
+        for name in ("pages", "chunks", "facts", "by model"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("file", overflow="ellipsis", no_wrap=True, ratio=2)
+        for summary in summaries:
+            table.add_row(
+                summary.id[:_SHORT_ID],
+                Text(summary.title),
+                str(summary.page_count),
+                str(summary.chunk_count),
+                str(summary.fact_count),
+                f"{summary.model_fact_chunk_count}/{summary.chunk_count}",
+                Text(PurePath(summary.sources[0]).name if summary.sources else ""),
+            )
+        self._out.print(table, soft_wrap=False)
+
+    def show_document(self, summary: DocumentSummary) -> None:
+        """All that is known of one document."""
+        rows = {
+            "title": summary.title,
+            "id": summary.id,
+            "source": "\n".join(summary.sources),
+            "type": summary.media_type,
+            "characters": f"{summary.character_count:,}",
+            "pages": str(summary.page_count),
+            "chunks": f"{summary.chunk_count} ({summary.model_fact_chunk_count} with facts by a model)",
+            "facts": f"{summary.fact_count:,}",
+            "indexed": summary.indexed_at,
+        }
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in rows.items():
+            table.add_row(Text(name, style="bold"), Text(value))
+        self._out.print(table)
+
+    def show_outline(self, document: Document) -> None:
+        """Headings with their pages."""
+        if not document.headings:
+            self.say(f"{document.title} has no headings.")
+        for heading in document.headings:
+            indent = "  " * (heading.level - 1)
+            self._out.print(Text.assemble(f"{indent}{heading.title}  ", (f"{document.page_at(heading.start)}", "dim")))
+
+    def show_facts(self, document: Document, library: Library) -> None:
+        """Facts with page, origin and key elements, chunk by chunk."""
+        for chunk in library.chunks(document.id):
+            heading = " / ".join(chunk.headings)
+            title = f"{chunk.id}  page {document.page_at(chunk.start)}  {chunk.token_count} tokens  {heading}"
+            self._out.print(Text(title, style="bold"))
+            for fact in library.facts_of_chunks([chunk.id]):
+                elements = ", ".join(element.name for element in fact.key_elements)
+                line = Text.assemble(f"  {fact.text}", (f"  [{elements}] {fact.origin}", "dim"))
+                self._out.print(line)
+
+    def show_page(self, document: Document, number: int) -> None:
+        """The text of one page."""
+        page = next((page for page in document.pages if page.number == number), None)
+        if page is None:
+            self.say(f"{document.title} has pages 1 to {document.pages[-1].number}.")
+        else:
+            self._out.print(Text(document.text[page.start : page.end].strip("\n\f")))
+
+    def show_checks(self, checks: Sequence[Mapping[str, str]]) -> None:
+        """The doctor's findings, each with what mends it."""
+        for check in checks:
+            self._out.print(f"{_MARKS[check['status']]:<22} ", Text(f"{check['name']}: {check['detail']}"))
+            if check["mend"]:
+                self._out.print(Text(f"        {check['mend']}", style="dim"))
+
+    def _end_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._tasks = {}
+
+
+#: Characters of an id that are shown; any unique beginning of an id names its document.
+_SHORT_ID = 8
+#: Details of a step that are for machines.
+_HIDDEN = frozenset({"evidence", "run"})
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

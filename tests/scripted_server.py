@@ -1,0 +1,59 @@
+"""A real HTTP server that speaks the OpenAI protocol and answers from a script: for tests of whole commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from fakes import Script, step_of
+
+KEY = "test-key-that-must-not-leak"
+
+
+@contextmanager
+def scripted_server(script: Script, steps: list[str] | None = None) -> Iterator[str]:
+    """Its base URL while it runs. ``steps`` collects which step each request was for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send({"data": [{"id": "scripted", "max_model_len": 16384}]})
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.headers["Authorization"] != f"Bearer {KEY}":
+                self._send({"error": {"message": "bad key"}}, 401)
+                return
+            schema = request["response_format"]["json_schema"]["schema"]
+            if steps is not None:
+                steps.append(step_of(schema))
+            text = json.dumps(script(request["messages"][-1]["content"], schema))
+            message = {"role": "assistant", "content": text}
+            usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
+            choice = {"index": 0, "finish_reason": "stop", "message": message}
+            body = {"id": "1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
+            self._send(body | {"usage": usage})
+
+        def _send(self, body: dict[str, Any], status: int = 200) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
