@@ -81,7 +81,7 @@ class ExploreSettings(_Group):
         default=None, ge=1, description="Prompt and completion tokens of one question."
     )
     max_seconds: float | None = Field(
-        default=90.0, gt=0, description="After this long explorers stop and the answer is written."
+        default=75.0, gt=0, description="After this long explorers stop and the answer is written."
     )
 
 

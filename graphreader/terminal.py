@@ -138,11 +138,11 @@ class Terminal:
         if not summaries:
             self.say("The library is empty: run `graphreader index SOURCE...`.")
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("id", no_wrap=True)
-        table.add_column("title", overflow="ellipsis", no_wrap=True, min_width=12, ratio=3)
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        table.add_column("id", no_wrap=True, min_width=_SHORT_ID)
+        table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=3)
         for name in ("pages", "chunks", "facts", "by model"):
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
         table.add_column("file", overflow="ellipsis", no_wrap=True, ratio=2)
         for summary in summaries:
             table.add_row(
@@ -154,7 +154,7 @@ class Terminal:
                 f"{summary.model_fact_chunk_count}/{summary.chunk_count}",
                 Text(PurePath(summary.sources[0]).name if summary.sources else ""),
             )
-        self._out.print(table, soft_wrap=False)
+        self._out.print(table, soft_wrap=False, crop=True)
 
     def show_document(self, summary: DocumentSummary) -> None:
         """All that is known of one document."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined, Template, select_autoescape
+from jinja2 import Environment, StrictUndefined, Template
 
 __all__ = ["Prompt", "names", "prompt_hash", "render"]
 
@@ -54,7 +54,8 @@ def _source(name: str) -> str:
 def _templates(name: str) -> tuple[Template, Template]:
     environment = Environment(
         undefined=StrictUndefined,
-        autoescape=select_autoescape(default=False),
+        # Prompts are text, not HTML: a model should see a quotation mark as it stands in the source.
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

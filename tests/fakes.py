@@ -27,7 +27,7 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"notes", "read_chunks"}): "facts",
         frozenset({"notes", "action"}): "chunk",
         frozenset({"neighbour"}): "neighbour",
-        frozenset({"answerable", "answer", "excerpts"}): "answer",
+        frozenset({"thought", "answerable", "answer", "excerpts"}): "answer",
         frozenset({"facts"}): "extract",
     }
     return names[frozenset(fields)]
@@ -40,7 +40,8 @@ def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
     if schema["type"] == "object":
         return {name: random_reply(inner, rng) for name, inner in schema["properties"].items()}
     if schema["type"] == "array":
-        count = rng.randint(schema.get("minItems", 0), min(schema["maxItems"], 6))
+        least = schema.get("minItems", 0)
+        count = rng.randint(least, max(least, min(schema["maxItems"], 6)))
         return [random_reply(schema["items"], rng) for _ in range(count)]
     if schema["type"] == "string":
         length = rng.randint(schema.get("minLength", 0), min(schema["maxLength"], 24))

@@ -29,6 +29,7 @@ class Conclusion:
     answer: str
     answerable: bool
     citations: tuple[Citation, ...]
+    thought: str
     warnings: tuple[str, ...] = ()
 
 
@@ -41,18 +42,18 @@ async def conclude(
 ) -> Conclusion:
     """Answer from ``excerpts`` alone; without any, the documents do not say. Raises what ``Gate.ask`` raises."""
     if not excerpts:
-        return Conclusion(NOT_SAID, False, ())
+        return Conclusion(NOT_SAID, False, (), "No evidence was found.")
     groups, numbered = grouped(excerpts, documents, chunks)
     prompt = render("answer", groups=groups, question=question)
     reply = await gate.ask(prompt, AnswerReply, answer_schema(len(numbered)), max_tokens=_MAX_REPLY_TOKENS)
     answer = " ".join(reply.answer.split())
     if reply.answerable == "no" or not answer:
-        return Conclusion(NOT_SAID, False, ())
+        return Conclusion(NOT_SAID, False, (), reply.thought)
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
     citations = _citations(answer, question, named, numbered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
-    return Conclusion(answer, True, citations, warnings)
+    return Conclusion(answer, True, citations, reply.thought, warnings)
 
 
 def _citations(

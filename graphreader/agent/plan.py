@@ -20,7 +20,8 @@ async def make_plan(gate: Gate, question: str) -> list[str]:
 async def choose_nodes(context: RunContext, plan: list[str]) -> list[StartNode]:
     """Up to ``max_explorers`` of the start nodes that search offers, best first.
 
-    The model sees as many as the window holds; where it names too few to be of use, none is added for it.
+    The model sees as many as the window holds. What search ranks first is among the start nodes whatever it chooses:
+    names are the weak link between a question and a graph (HippoRAG 2, arXiv 2502.14802, table 4).
     """
     offered = context.start_nodes
     if len(offered) <= 1:
@@ -34,5 +35,5 @@ async def choose_nodes(context: RunContext, plan: list[str]) -> list[StartNode]:
     prompt = render("choose_nodes", nodes=nodes, question=context.question, plan=plan)
     schema = nodes_schema(shown, context.limits.max_explorers)
     reply = await context.gate.ask(prompt, NodesReply, schema, max_tokens=8 * context.limits.max_explorers + 16)
-    chosen = [offered[number - 1] for number in dict.fromkeys(reply.nodes) if 1 <= number <= shown]
-    return chosen[: context.limits.max_explorers]
+    chosen = [offered[number - 1] for number in reply.nodes if 1 <= number <= shown]
+    return list(dict.fromkeys([offered[0], *chosen]))[: context.limits.max_explorers]

@@ -53,6 +53,7 @@ class NeighbourReply(BaseModel):
 class AnswerReply(BaseModel):
     """The answer from numbered excerpts."""
 
+    thought: str
     excerpts: list[int]
     answerable: Literal["yes", "no"]
     answer: str
@@ -64,8 +65,8 @@ def plan_schema() -> Schema:
 
 
 def nodes_schema(node_count: int, max_nodes: int) -> Schema:
-    """Some of the numbers 1 to ``node_count``: at most ``max_nodes``, and at least three where there are as many, since
-    a small model names just one and then everything hangs on it.
+    """Some of the numbers 1 to ``node_count``: at most ``max_nodes``, and at least three where there are as
+    many, since a small model names just one and then everything hangs on it.
     """
     most = min(max_nodes, node_count)
     return _object(nodes=_array(_numbers(1, node_count), min(_MIN_NODES, most), most))
@@ -95,11 +96,12 @@ def neighbour_schema(neighbour_count: int) -> Schema:
 
 
 def answer_schema(excerpt_count: int) -> Schema:
-    """The answer; what proves it is among the excerpts shown."""
+    """The answer; what proves it is among the excerpts shown. The thought comes first: the rest follows from it."""
     return _object(
+        thought={"type": "string", "maxLength": 200},
         excerpts=_array(_numbers(1, excerpt_count), 0, 4),
         answerable={"type": "string", "enum": ["yes", "no"]},
-        answer={"type": "string", "maxLength": 300},
+        answer={"type": "string", "maxLength": 200},
     )
 
 

@@ -125,7 +125,9 @@ def _schema(sentence_count: int) -> dict[str, object]:
         "required": ["sentences", "fact", "key_elements"],
         "additionalProperties": False,
     }
-    facts = {"type": "array", "items": fact, "maxItems": 2 * sentence_count + 2}
+    # A least number, since a small model that may leave a list empty does so.
+    least = max(1, sentence_count // 4)
+    facts = {"type": "array", "items": fact, "minItems": least, "maxItems": 2 * sentence_count + 2}
     return {"type": "object", "properties": {"facts": facts}, "required": ["facts"], "additionalProperties": False}
 
 

@@ -41,7 +41,7 @@ SCRIPT = {
     },
     "chunk": {"notes": [1], "action": "termination"},
     "neighbour": {"neighbour": 0},
-    "answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
+    "answer": {"thought": "t", "excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
     "extract": extracted,
 }
 
@@ -182,7 +182,8 @@ def test_an_interrupted_indexing_goes_on_where_it_stopped(tmp_path: Path, files:
     with GraphReader(tmp_path / "l.db", settings=settings, model=second, embedder=WordEmbedder()) as reader:
         reader.index(str(files), facts="model")
         assert reader.library.chunks_without_model_facts() == []
-    assert len(second.calls) == 2 - done
+    # A reply that was on its way into the library when the other call failed may have arrived meanwhile.
+    assert 1 <= len(second.calls) <= 2 - done
 
 
 def test_lazy_facts_are_written_after_the_answer_and_kept(
@@ -217,7 +218,9 @@ def test_pending_facts_give_way_to_a_question(reader: GraphReader, files: Path, 
 
 
 def test_the_documents_do_not_say(tmp_path: Path, files: Path) -> None:
-    model = ScriptedModel(by_step(SCRIPT | {"answer": {"excerpts": [], "answerable": "no", "answer": ""}}))
+    model = ScriptedModel(
+        by_step(SCRIPT | {"answer": {"thought": "t", "excerpts": [], "answerable": "no", "answer": ""}})
+    )
     with GraphReader(tmp_path / "l.db", model=model, embedder=WordEmbedder()) as reader:
         answer = reader.ask("How deep is the well?", str(files))
     assert not answer.answerable

@@ -28,7 +28,7 @@ def note_all_and_go_on(_: str, schema: Any) -> Any:
 
 
 def answer(text: str, answerable: str = "yes") -> Any:
-    return {"answerable": answerable, "answer": text, "excerpts": [1]}
+    return {"thought": "t", "answerable": answerable, "answer": text, "excerpts": [1]}
 
 
 CAREFUL = {
