@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphreader.records import Mode
+
 if TYPE_CHECKING:
     from graphreader.reader import GraphReader
     from graphreader.terminal import Terminal
@@ -29,13 +31,6 @@ class FactsOption(StrEnum):
     LAZY = "lazy"
     MODEL = "model"
     PHRASES = "phrases"
-
-
-class ModeOption(StrEnum):
-    """Values of ``--mode``."""
-
-    GRAPH = "graph"
-    SEARCH = "search"
 
 
 class GraphFormat(StrEnum):
@@ -85,9 +80,7 @@ def ask(
         typer.Argument(help="Documents to ask: of the library, or files, which are indexed first. Default: all."),
     ] = None,
     library: LibraryOption = None,
-    mode: Annotated[ModeOption, typer.Option(help="Explore the graph, or retrieve and answer in one call.")] = (
-        ModeOption.GRAPH
-    ),
+    mode: Annotated[Mode, typer.Option(help="Explore the graph, or retrieve and answer in one call.")] = (Mode.GRAPH),
     as_json: JsonOption = False,
     trace: Annotated[Path | None, typer.Option(help="Write every step of the run to this file, as JSON.")] = None,
 ) -> None:
@@ -95,7 +88,7 @@ def ask(
     from graphreader.reader import answer_json
 
     with _reader(library, live_steps=not as_json) as (reader, terminal):
-        answer = reader.ask(question, sources or [], mode=mode.value, on_step=terminal.show_step)
+        answer = reader.ask(question, sources or [], mode=mode, on_step=terminal.show_step)
         result = answer_json(answer)
         if trace is not None:
             _write(trace, json.dumps(result, ensure_ascii=False, indent=2))

@@ -89,16 +89,14 @@ async def read_facts(context: RunContext, state: ExplorerState) -> Update:
     chunk_of = {letter: chunk_id for chunk_id, letter in letters.items()}
     wanted = [chunk_of[letter] for letter in dict.fromkeys(reply.read_chunks) if letter in readable][: max(room, 0)]
     queue = [*state["queue"], *wanted]
-    return _advance(
-        context,
-        state | {"notes": notes, "queue": queue},
-        Phase.CHUNK if queue else Phase.NEIGHBOURS,
-        "read_chunk" if wanted else "stop_and_read_neighbor",
-        node=state["node"],
-        facts=len(facts),
-        noted=len(notes) - len(state["notes"]),
-        chunks=wanted,
-    )
+    noted_count = len(notes) - len(state["notes"])
+    fruitless = 0 if noted_count or queue else state["fruitless"] + 1
+    changed = state | {"notes": notes, "queue": queue, "fruitless": fruitless}
+    action = "read_chunk" if wanted else "stop_and_read_neighbor"
+    detail = {"node": state["node"], "facts": len(facts), "noted": noted_count, "chunks": wanted}
+    if fruitless >= context.limits.max_fruitless_nodes:
+        return _done(context, changed, StoppedBy.FINISHED, action=action, counts=True, **detail)
+    return _advance(context, changed, Phase.CHUNK if queue else Phase.NEIGHBOURS, action, **detail)
 
 
 async def read_chunk(context: RunContext, state: ExplorerState) -> Update:

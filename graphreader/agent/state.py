@@ -6,7 +6,7 @@ import operator
 from enum import StrEnum
 from typing import Annotated, Any, TypedDict
 
-from graphreader.records import Note, TraceStep
+from graphreader.records import Note
 
 
 class Phase(StrEnum):
@@ -40,6 +40,7 @@ class ExplorerState(TypedDict):
     read: list[str]
     notes: list[NoteState]
     steps: int
+    fruitless: int
     stopped_by: str
     trace: list[dict[str, Any]]
 
@@ -66,6 +67,7 @@ def new_explorer(explorer: int, node: str, plan: list[str]) -> ExplorerState:
         read=[],
         notes=[],
         steps=0,
+        fruitless=0,
         stopped_by="",
         trace=[],
     )
@@ -80,16 +82,6 @@ def note_state(note: Note) -> NoteState:
         end=note.end,
         explorer=note.explorer,
     )
-
-
-def note_record(state: NoteState) -> Note:
-    """A note as a record."""
-    return Note(**state)
-
-
-def trace_record(step: dict[str, Any]) -> TraceStep:
-    """A trace step as a record."""
-    return TraceStep(step["actor"], step["action"], step["detail"])
 
 
 def trace_step(actor: str, action: str, **detail: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values

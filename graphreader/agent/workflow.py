@@ -6,7 +6,9 @@ asked again of the same documents.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, TypedDict, cast
 
@@ -20,10 +22,12 @@ from graphreader.agent.evidence import Excerpt, fitting, in_context, merged
 from graphreader.agent.explore import step
 from graphreader.agent.plan import choose_nodes, make_plan
 from graphreader.agent.state import ExplorerState, NoteState, Phase, RunState, new_explorer, trace_step
-from graphreader.records import Chunk, StoppedBy, TraceStep
+from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 
 #: Supersteps langgraph allows one explorer beyond its own limits: a net, not a rule.
 _SPARE_STEPS = 20
+#: Where among a run's records its cost so far is kept.
+_USAGE = "usage"
 
 
 class _ExplorerOutput(TypedDict):
@@ -37,13 +41,21 @@ class _ExplorerRun(ExplorerState):
 async def run(context: RunContext, run_id: str) -> RunState:
     """Run to the end, or on from where an earlier process was stopped. Raises ``ModelError`` as the steps do."""
     checkpoints = LibraryCheckpoints(context.library)
-    graph = _graph(context).compile(checkpointer=checkpoints)
+
+    def on_step(step: TraceStep) -> None:
+        spent = json.dumps(asdict(context.gate.usage)).encode()
+        context.library.put_run_record(run_id, _USAGE, _USAGE, spent)
+        context.on_step(step)
+
+    graph = _graph(replace(context, on_step=on_step)).compile(checkpointer=checkpoints)
     config: Any = {
         "configurable": {"thread_id": run_id},
         "recursion_limit": context.limits.max_steps + _SPARE_STEPS,
     }
     unfinished = await checkpoints.aget_tuple(config) is not None
     if unfinished:
+        spent = context.library.run_records(run_id, _USAGE).get(_USAGE, b"{}")
+        context.gate.resume(Usage(**json.loads(spent)))
         context.on_step(TraceStep("run", "resumed", {"run": run_id}))
     initial = RunState(plan=[], nodes=[], explorers=[], trace=[], result={})
     # durability="sync": a step's checkpoint is on disk before the next step spends tokens.

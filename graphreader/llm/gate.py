@@ -32,16 +32,20 @@ class Limits:
 class Gate:
     """Model access for one run (one question, or one indexing): holds the run's limits and adds up its usage."""
 
-    def __init__(self, model: ChatModel, limits: Limits | None = None, spent: Usage | None = None) -> None:
+    def __init__(self, model: ChatModel, limits: Limits | None = None) -> None:
         self.model = model
         self._limits = limits or Limits()
         self._started = time.monotonic()
-        self._usage = spent or Usage()
+        self._usage = Usage()
 
     @property
     def usage(self) -> Usage:
         """What the run has cost so far; seconds are wall time, an earlier part of a resumed run included."""
         return self._usage + Usage(seconds=time.monotonic() - self._started)
+
+    def resume(self, spent: Usage) -> None:
+        """Count what an earlier process spent on the same run, towards its limits too."""
+        self._usage += spent
 
     def exhausted(self) -> StoppedBy | None:
         """Which limit has been reached, if any. Asked between steps; a call under way is never cut."""

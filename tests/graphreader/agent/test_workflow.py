@@ -122,6 +122,17 @@ async def test_a_killed_run_goes_on_from_its_last_finished_step(make_context: An
     # Steps that had finished when the others were stopped are not asked for again; at most those under way are.
     assert len(second.calls) < len(whole.calls) or killed_at == 1
     assert len(first.calls) - 1 + len(second.calls) <= len(whole.calls) + 5
+    # What the killed part had paid for is part of the cost; a step that was under way may be missing.
+    assert context.gate.usage.llm_calls >= len(second.calls) + max(0, killed_at - 5)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_an_explorer_that_finds_nothing_stops_wandering(make_context: Any, most: int) -> None:
+    script = CAREFUL | {"facts": {"notes": [0], "read_chunks": []}, "neighbour": {"neighbour": 1}}
+    model = ScriptedModel(by_step(script))
+    state = await workflow.run(make_context(model, max_explorers=1, max_fruitless_nodes=most), "run")
+    assert model.steps().count("facts") == most
+    assert state["explorers"][0]["notes"] == []
 
 
 async def test_a_step_limit_ends_with_the_best_answer_so_far(make_context: Any) -> None:
