@@ -106,9 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     records = options.out / "records.jsonl"
-    cases = list(example_cases())[: options.limit]
-    if options.data is not None:
-        cases += data_cases(options.data, options.out)
+    cases = [*data_cases(options.data, options.out)] if options.data is not None else []
+    cases += list(example_cases())[: options.limit]
     done = {(record["id"], record["mode"]) for record in _rows(records)} if records.exists() else set()
     with GraphReader(options.out / "library.db") as reader, records.open("a", encoding="utf-8") as file:
         for mode in options.modes:

@@ -44,7 +44,7 @@ def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
         count = rng.randint(least, max(least, min(schema["maxItems"], 6)))
         return [random_reply(schema["items"], rng) for _ in range(count)]
     if schema["type"] == "string":
-        length = rng.randint(schema.get("minLength", 0), min(schema["maxLength"], 24))
+        length = rng.randint(schema.get("minLength", 0), min(schema.get("maxLength", 24), 24))
         return "".join(rng.choice("abc ö鲸\"'\\\n") for _ in range(length))
     raise AssertionError(f"no rule for {schema}")
 

@@ -22,6 +22,7 @@ from graphreader.agent.evidence import Excerpt, fitting, in_context, merged
 from graphreader.agent.explore import step
 from graphreader.agent.plan import choose_nodes, make_plan
 from graphreader.agent.state import ExplorerState, NoteState, Phase, RunState, new_explorer, trace_step
+from graphreader.errors import BadModelOutputError
 from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 
 #: Supersteps langgraph allows one explorer beyond its own limits: a net, not a rule.
@@ -97,8 +98,12 @@ def _explorer_graph(context: RunContext) -> StateGraph[Any, Any, Any, Any]:
 
 
 async def _plan(context: RunContext, state: RunState) -> dict[str, Any]:
-    plan = await make_plan(context.gate, context.question)
-    return {"plan": plan, "trace": [_traced(context, "plan", "plan", steps=plan)]}
+    try:
+        plan, problem = await make_plan(context.gate, context.question), {}
+    except BadModelOutputError as error:
+        # Exploring without a plan is worse, but better than no answer.
+        plan, problem = [context.question], {"problem": str(error)}
+    return {"plan": plan, "trace": [_traced(context, "plan", "plan", steps=plan, **problem)]}
 
 
 async def _choose(context: RunContext, state: RunState) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from prompts import prompt_hash, render
 Span = tuple[int, int]
 
 _PROMPT = "extract_facts"
-_MAX_FACT_CHARACTERS = 240
+_MAX_FACT_CHARACTERS = 400
 _MAX_KEY_ELEMENTS = 6
 _MAX_KEY_ELEMENT_CHARACTERS = 60
 #: Chunks prepared at once; the model's own limit decides how many calls are under way.
@@ -114,10 +114,10 @@ def _schema(sentence_count: int) -> dict[str, object]:
                 "minItems": 1,
                 "maxItems": 3,
             },
-            "fact": {"type": "string", "minLength": 8, "maxLength": _MAX_FACT_CHARACTERS},
+            "fact": {"type": "string"},
             "key_elements": {
                 "type": "array",
-                "items": {"type": "string", "minLength": 2, "maxLength": _MAX_KEY_ELEMENT_CHARACTERS},
+                "items": {"type": "string"},
                 "minItems": 1,
                 "maxItems": _MAX_KEY_ELEMENTS,
             },
@@ -152,10 +152,11 @@ def _aligned(
     for written in reply.facts:
         text = " ".join(written.fact.split())
         span = _span_of(set(terms(text)), written.sentences, held, spans)
-        if span is None or text.casefold() in seen:
+        if span is None or text.casefold() in seen or len(text) > _MAX_FACT_CHARACTERS:
             continue
         seen.add(text.casefold())
-        elements = namer.key_elements([*written.key_elements])
+        short = [name for name in written.key_elements if len(name) <= _MAX_KEY_ELEMENT_CHARACTERS]
+        elements = namer.key_elements(short)
         if elements:
             fact_id = f"{chunk.id}-m{len(facts)}"
             facts.append(AtomicFact(fact_id, document.id, chunk.id, span[0], span[1], text, elements, FactOrigin.MODEL))

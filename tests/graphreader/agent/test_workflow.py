@@ -167,6 +167,14 @@ async def test_an_answer_that_no_quote_states_says_so(make_context: Any) -> None
     assert "check it" in result["warnings"][0]
 
 
+async def test_without_a_plan_the_question_is_the_plan(make_context: Any) -> None:
+    model = ScriptedModel(by_step(CAREFUL | {"plan": "nonsense"}))
+    state = await workflow.run(make_context(model), "run")
+    assert state["plan"] == ["Where was the keeper who saved Captain Hale born?"]
+    assert state["result"]["answer"] == "Tarn Bridge"
+    assert "problem" in state["trace"][0]["detail"]
+
+
 async def test_one_explorer_that_talks_nonsense_does_not_stop_the_others(make_context: Any) -> None:
     def facts(prompt: str, schema: Any) -> Any:
         return "nonsense" if facts_calls.pop() else first_fact(prompt, schema)
