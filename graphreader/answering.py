@@ -79,7 +79,7 @@ async def _by_search(
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)
     evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
-    trace.append(TraceStep("answer", "answer", {"thought": conclusion.thought, "evidence": evidence}))
+    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
     return Answer(
         question=question,

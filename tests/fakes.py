@@ -27,7 +27,7 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"notes", "read_chunks"}): "facts",
         frozenset({"notes", "action"}): "chunk",
         frozenset({"neighbour"}): "neighbour",
-        frozenset({"thought", "answerable", "answer", "excerpts"}): "answer",
+        frozenset({"answerable", "answer", "excerpts"}): "answer",
         frozenset({"facts"}): "extract",
     }
     return names[frozenset(fields)]
@@ -83,7 +83,9 @@ class ScriptedModel:
         finally:
             self._at_once -= 1
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return Reply(text, self.count_prompt_tokens(messages), 0, len(text.split()))
+        tokens = text.split(" ")
+        cut = " ".join(tokens[:max_tokens])
+        return Reply(cut, self.count_prompt_tokens(messages), 0, len(tokens[:max_tokens]), len(tokens) > max_tokens)
 
     def steps(self) -> list[str]:
         """The steps that were asked for, in order."""

@@ -24,7 +24,7 @@ SCRIPT: dict[str, Any] = {
     "plan": {"steps": ["builder of the tide mill"]},
     "chunk": {"notes": [1], "action": "termination"},
     "neighbour": {"neighbour": 0},
-    "answer": {"thought": "t", "excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
+    "answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
     "extract": {"facts": []},
 }
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -64,7 +64,7 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def run_unanswered() -> Iterator[Run]:
     Path("tides.md").write_text(TIDES, encoding="utf-8")
-    nothing = {"answer": {"thought": "t", "excerpts": [], "answerable": "no", "answer": ""}}
+    nothing = {"answer": {"excerpts": [], "answerable": "no", "answer": ""}}
     with scripted_server(by_step(SCRIPT | nothing)) as base_url:
         yield runner(base_url)
 

@@ -63,7 +63,7 @@ def test_the_toml_example_is_valid() -> None:
 def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Path("annual.md").write_text("# Tides\n\nThe tide mill was built by Ada Brandt in 1802.\n", encoding="utf-8")
     script = {
-        "answer": {"thought": "t", "excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
+        "answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
         "extract": {"facts": []},
     }
     with scripted_server(by_step(script)) as base_url:

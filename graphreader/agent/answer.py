@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +17,11 @@ NOT_SAID = "The documents do not say."
 
 #: Below this share of its own words an answer does not count as stated by an excerpt.
 _STATED = 0.5
-_MAX_REPLY_TOKENS = 256
+_MAX_REPLY_TOKENS = 128
+_MAX_CUT_ANSWER_CHARACTERS = 120
+_CUT_REPLY = re.compile(
+    r'\s*\{\s*"excerpts":\s*(?P<excerpts>\[[\d,\s]*\]),\s*"answerable":\s*"(?P<answerable>yes|no)",\s*"answer":\s*"(?P<answer>[^"\\]*)'
+)
 _MAX_CITATIONS = 4
 #: A quote must be worth this part of the best one; words of the question count half of the answer's.
 _LEAST_WORTH = 0.5
@@ -29,7 +35,6 @@ class Conclusion:
     answer: str
     answerable: bool
     citations: tuple[Citation, ...]
-    thought: str
     warnings: tuple[str, ...] = ()
 
 
@@ -42,18 +47,29 @@ async def conclude(
 ) -> Conclusion:
     """Answer from ``excerpts`` alone; without any, the documents do not say. Raises what ``Gate.ask`` raises."""
     if not excerpts:
-        return Conclusion(NOT_SAID, False, (), "No evidence was found.")
+        return Conclusion(NOT_SAID, False, ())
     groups, numbered = grouped(excerpts, documents, chunks)
     prompt = render("answer", groups=groups, question=question)
-    reply = await gate.ask(prompt, AnswerReply, answer_schema(len(numbered)), max_tokens=_MAX_REPLY_TOKENS)
+    schema = answer_schema(len(numbered))
+    reply = await gate.ask(prompt, AnswerReply, schema, max_tokens=_MAX_REPLY_TOKENS, salvage=_salvage)
     answer = " ".join(reply.answer.split())
     if reply.answerable == "no" or not answer:
-        return Conclusion(NOT_SAID, False, (), reply.thought)
+        return Conclusion(NOT_SAID, False, ())
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
     citations = _citations(answer, question, named, numbered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
-    return Conclusion(answer, True, citations, reply.thought, warnings)
+    return Conclusion(answer, True, citations, warnings)
+
+
+def _salvage(text: str) -> AnswerReply | None:
+    """A reply that ran in circles in its last field: that field's beginning, cut at a word."""
+    found = _CUT_REPLY.match(text)
+    if found is None:
+        return None
+    beginning = found["answer"][:_MAX_CUT_ANSWER_CHARACTERS].rpartition(" ")[0]
+    fields = {"excerpts": json.loads(found["excerpts"]), "answerable": found["answerable"], "answer": beginning}
+    return AnswerReply.model_validate(fields)
 
 
 def _citations(

@@ -55,7 +55,6 @@ class NeighbourReply(BaseModel):
 class AnswerReply(BaseModel):
     """The answer from numbered excerpts."""
 
-    thought: str
     excerpts: list[int]
     answerable: Literal["yes", "no"]
     answer: str
@@ -98,9 +97,8 @@ def neighbour_schema(neighbour_count: int) -> Schema:
 
 
 def answer_schema(excerpt_count: int) -> Schema:
-    """The answer; what proves it is among the excerpts shown. The thought comes first: the rest follows from it."""
+    """The answer; what proves it is among the excerpts shown. Free text comes last: cut short, the rest is whole."""
     return _object(
-        thought=_TEXT,
         excerpts=_array(_numbers(1, excerpt_count), 0, 4),
         answerable={"type": "string", "enum": ["yes", "no"]},
         answer=_TEXT,

@@ -41,7 +41,7 @@ SCRIPT = {
     },
     "chunk": {"notes": [1], "action": "termination"},
     "neighbour": {"neighbour": 0},
-    "answer": {"thought": "t", "excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
+    "answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
     "extract": extracted,
 }
 
@@ -218,9 +218,7 @@ def test_pending_facts_give_way_to_a_question(reader: GraphReader, files: Path, 
 
 
 def test_the_documents_do_not_say(tmp_path: Path, files: Path) -> None:
-    model = ScriptedModel(
-        by_step(SCRIPT | {"answer": {"thought": "t", "excerpts": [], "answerable": "no", "answer": ""}})
-    )
+    model = ScriptedModel(by_step(SCRIPT | {"answer": {"excerpts": [], "answerable": "no", "answer": ""}}))
     with GraphReader(tmp_path / "l.db", model=model, embedder=WordEmbedder()) as reader:
         answer = reader.ask("How deep is the well?", str(files))
     assert not answer.answerable

@@ -28,7 +28,7 @@ def note_all_and_go_on(_: str, schema: Any) -> Any:
 
 
 def answer(text: str, answerable: str = "yes") -> Any:
-    return {"thought": "t", "answerable": answerable, "answer": text, "excerpts": [1]}
+    return {"answerable": answerable, "answer": text, "excerpts": [1]}
 
 
 CAREFUL = {
@@ -165,6 +165,15 @@ async def test_an_answer_that_no_quote_states_says_so(make_context: Any) -> None
     result = (await workflow.run(make_context(model), "run"))["result"]
     assert result["answerable"]
     assert "check it" in result["warnings"][0]
+
+
+async def test_an_answer_that_runs_in_circles_is_cut(make_context: Any) -> None:
+    endless = '{"excerpts": [1], "answerable": "yes", "answer": "Tarn Bridge ' + "on the river " * 200
+    model = ScriptedModel(by_step(CAREFUL | {"answer": endless}))
+    result = (await workflow.run(make_context(model), "run"))["result"]
+    assert result["answer"].startswith("Tarn Bridge on the river")
+    assert len(result["answer"]) <= 120
+    assert model.steps().count("answer") == 1
 
 
 async def test_without_a_plan_the_question_is_the_plan(make_context: Any) -> None:
