@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphreader.errors import GraphReaderError
+    from graphreader.finding import Findings, Found
     from graphreader.indexing import IndexReport
     from graphreader.library import Library, open_library
     from graphreader.reader import GraphReader
-    from graphreader.records import Answer, Citation, Mode, Usage
+    from graphreader.records import Answer, Citation, FoundKind, Mode, Usage
     from graphreader.settings import Settings
 
 __all__ = [
     "Answer",
     "Citation",
+    "Findings",
+    "Found",
+    "FoundKind",
     "GraphReader",
     "GraphReaderError",
     "IndexReport",
@@ -39,6 +43,9 @@ __all__ = [
 _HOMES = {
     "Answer": "records",
     "Citation": "records",
+    "Findings": "finding",
+    "Found": "finding",
+    "FoundKind": "records",
     "GraphReader": "reader",
     "GraphReaderError": "errors",
     "IndexReport": "indexing",

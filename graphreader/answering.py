@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphreader.agent.answer import conclude
+from graphreader.agent.answer import Conclusion, conclude
 from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.agent.relevance import relevance_of
@@ -81,18 +81,7 @@ async def _by_search(
     evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
     trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
-    return Answer(
-        question=question,
-        answer=conclusion.answer,
-        answerable=conclusion.answerable,
-        citations=conclusion.citations,
-        usage=gate.usage,
-        mode=Mode.SEARCH,
-        model=gate.model.name,
-        stopped_by=StoppedBy.FINISHED,
-        trace=tuple(trace),
-        warnings=conclusion.warnings,
-    )
+    return _answer(gate, question, Mode.SEARCH, conclusion, StoppedBy.FINISHED, trace)
 
 
 async def _by_graph(
@@ -110,19 +99,31 @@ async def _by_graph(
     run_id = _run_id(question, list(documents), gate.model.name, settings)
     state = await workflow.run(context, run_id)
     result: dict[str, Any] = state["result"]
-    answer = Answer(
-        question=question,
-        answer=result["answer"],
-        answerable=result["answerable"],
-        citations=tuple(Citation(**citation) for citation in result["citations"]),
-        usage=gate.usage,
-        mode=Mode.GRAPH,
-        model=gate.model.name,
-        stopped_by=StoppedBy(result["stopped_by"]),
-        trace=tuple(TraceStep(**step) for step in state["trace"]),
-        warnings=tuple(result["warnings"]),
+    conclusion = Conclusion(
+        result["answer"],
+        result["answerable"],
+        tuple(Citation(**citation) for citation in result["citations"]),
+        tuple(result["warnings"]),
     )
-    return answer, result["read"]
+    trace = [TraceStep(**step) for step in state["trace"]]
+    return _answer(gate, question, Mode.GRAPH, conclusion, StoppedBy(result["stopped_by"]), trace), result["read"]
+
+
+def _answer(
+    gate: Gate, question: str, mode: Mode, conclusion: Conclusion, stopped_by: StoppedBy, trace: Sequence[TraceStep]
+) -> Answer:
+    return Answer(
+        question=question,
+        answer=conclusion.answer,
+        answerable=conclusion.answerable,
+        citations=conclusion.citations,
+        usage=gate.usage,
+        mode=mode,
+        model=gate.model.name,
+        stopped_by=stopped_by,
+        trace=tuple(trace),
+        warnings=conclusion.warnings,
+    )
 
 
 def run_context(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphreader.records import Mode
+from graphreader.records import FoundKind, Mode
 
 if TYPE_CHECKING:
     from graphreader.reader import GraphReader
@@ -96,7 +96,39 @@ def ask(
             _print_json(result)
         else:
             terminal.show_answer(answer)
+        sys.stdout.flush()
+        reader.finish_indexing()
     if not answer.answerable:
+        raise typer.Exit(EXIT_NOT_SAID)
+
+
+@app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Documents to search: of the library, or files, which are indexed first. Default: all."),
+    ] = None,
+    library: LibraryOption = None,
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many to list.")] = 10,
+    kind: Annotated[FoundKind, typer.Option(help="What to list.")] = FoundKind.FACTS,
+    as_json: JsonOption = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also show which way led to each.")] = False,
+) -> None:
+    """Find evidence for a question, without a model. Exit code 3: nothing was found."""
+    from dataclasses import asdict
+
+    with _reader(library) as (reader, terminal):
+        findings = reader.search(question, sources or [], kind=kind, top=top)
+        if as_json:
+            _print_json([asdict(found) for found in findings.found])
+            for warning in findings.warnings:
+                terminal.say(f"Note: {warning}")
+        else:
+            terminal.show_findings(findings, explain)
+        sys.stdout.flush()
+        reader.finish_indexing()
+    if not findings.found:
         raise typer.Exit(EXIT_NOT_SAID)
 
 

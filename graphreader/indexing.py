@@ -1,12 +1,17 @@
-"""From source files to an indexed library: load, chunk, facts, vectors. Finished documents are kept, come what may."""
+"""From source files to an indexed library, in stages: text, graph, vectors, facts by a model.
+
+The text of all sources comes first, so that questions find something within seconds; graph and vectors follow in
+batches. Every batch is committed: what is finished is kept, come what may, and indexing again goes on from there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from graphreader.coverage import Reading
 from graphreader.errors import ModelError, SourceError
 from graphreader.ingest.chunk import chunk_document
 from graphreader.ingest.facts import write_facts
@@ -19,19 +24,24 @@ from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate
 from graphreader.llm.tokens import TokenCounter
 from graphreader.records import Chunk, Usage
-from graphreader.search.vectors import embed_missing
+from graphreader.search.vectors import embed_batches
 from graphreader.settings import IndexSettings
 
 #: Raised when the way documents become chunks, passages or facts changes: older indexes are then made anew.
 _PIPELINE_VERSION = 1
+#: Chunks whose sentence facts are committed together: some hundreds of milliseconds of work.
+_BATCH_CHUNKS = 64
 
-#: Called with a stage ("load", "embed", "facts"), how much of it is done, of how much, and what was done last.
+#: Called with a stage ("load", "graph", "embed", "facts"), how much of it is done, of how much, what was done last.
 OnProgress = Callable[[str, int, int, str], None]
 
 
 @dataclass(slots=True)
 class IndexReport:
-    """What indexing did. ``document_ids`` are all documents the sources name, in their order, new or not."""
+    """What indexing did. ``document_ids`` are all documents the sources name, in their order, new or not.
+
+    ``complete`` is False where graph or vectors were put off (see ``GraphReader.index``).
+    """
 
     document_ids: list[str] = field(default_factory=list)
     new_ids: list[str] = field(default_factory=list)
@@ -39,16 +49,17 @@ class IndexReport:
     failed_chunks: list[tuple[str, ModelError]] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    complete: bool = True
 
 
-def index_sources(
+def index_text(
     library: Library,
     sources: Sequence[str],
     counter: TokenCounter,
     settings: IndexSettings,
     on_progress: OnProgress,
 ) -> IndexReport:
-    """Load what ``sources`` name and make chunks, passages and sentence facts of it, one transaction a document.
+    """Load what ``sources`` name, and store chunks and passages of it for text search, one transaction a document.
 
     A document that is here already, indexed in the same way, costs only the hash of its file. Failures of single
     files are collected in the report.
@@ -56,28 +67,47 @@ def index_sources(
     started = time.monotonic()
     files, failures = expand(sources)
     report = IndexReport(failures=list(failures))
-    for number, file in enumerate(files, start=1):
-        on_progress("load", number - 1, len(files), file.source)
-        try:
-            document, is_new = _index_file(library, file, counter, settings)
-        except SourceError as error:
-            report.failures.append(error)
-            continue
-        if document not in report.document_ids:
-            report.document_ids.append(document)
-        if is_new:
-            report.new_ids.append(document)
+    with Reading(library, len(files)) as reading:
+        for number, file in enumerate(files):
+            on_progress("load", number, len(files), file.source)
+            reading.done(number)
+            try:
+                document, is_new = _index_file(library, file, counter, settings)
+            except SourceError as error:
+                report.failures.append(error)
+                continue
+            if document not in report.document_ids:
+                report.document_ids.append(document)
+            if is_new:
+                report.new_ids.append(document)
     on_progress("load", len(files), len(files), "")
     report.seconds = time.monotonic() - started
     return report
 
 
-def embed_documents(
-    library: Library, embedder: Embedder | None, document_ids: Sequence[str], on_progress: OnProgress
-) -> None:
-    """Give every passage of these documents that has none a vector; interrupted, it goes on where it stopped."""
+def complete_index(
+    library: Library,
+    embedder: Embedder | None,
+    document_ids: Sequence[str],
+    settings: IndexSettings,
+    on_progress: OnProgress,
+) -> Iterator[None]:
+    """Make the graph of these documents, then their vectors, where they lack them. Each step commits a batch.
+
+    Whoever drives it may stop between steps; it goes on with the next step, or in another process from what is stored.
+    """
+    wanted = set(document_ids)
+    pending = [name for name in library.documents_of_settings_key(text_only_key(settings)) if name in wanted]
+    done, total = 0, sum(len(library.chunks(name)) for name in pending)
+    for name in pending:
+        for chunk_count in _write_graph(library, name, settings):
+            done += chunk_count
+            on_progress("graph", done, total, "")
+            yield
     if embedder is not None and document_ids:
-        embed_missing(library, embedder, document_ids, lambda done, total: on_progress("embed", done, total, ""))
+        for done, total in embed_batches(library, embedder, document_ids):
+            on_progress("embed", done, total, "")
+            yield
 
 
 async def write_model_facts(
@@ -106,19 +136,38 @@ async def write_model_facts(
     return failed
 
 
+def text_only_key(settings: IndexSettings) -> str:
+    """The settings key of documents whose text is searchable and whose graph is still to be made."""
+    return f"{_complete_key(settings)} text only"
+
+
+def _complete_key(settings: IndexSettings) -> str:
+    return f"pipeline={_PIPELINE_VERSION} max_chunk_tokens={settings.max_chunk_tokens}"
+
+
 def _index_file(library: Library, file: SourceFile, counter: TokenCounter, settings: IndexSettings) -> tuple[str, bool]:
     """The document's id, and whether it was indexed now."""
     data = read_source(file)
     # Absolute, so that the same file named from another folder is the same source.
     source = file.source if file.path is None else str(file.path.resolve())
     known_id = document_id(data)
-    key = f"pipeline={_PIPELINE_VERSION} max_chunk_tokens={settings.max_chunk_tokens}"
-    if library.settings_key(known_id) == key:
+    if library.settings_key(known_id) in (_complete_key(settings), text_only_key(settings)):
         library.add_source(known_id, source)
         return known_id, False
     document = load_bytes(data, source)
     chunks = chunk_document(document, counter.count, settings.max_chunk_tokens)
-    vocabulary = vocabulary_of(document)
-    facts = [fact for chunk in chunks for fact in phrase_facts(document, chunk, vocabulary)]
-    library.put(document, chunks, passages_of(document, chunks), facts, key)
+    library.put(document, chunks, passages_of(document, chunks), (), text_only_key(settings))
     return document.id, True
+
+
+def _write_graph(library: Library, name: str, settings: IndexSettings) -> Iterator[int]:
+    """Store a document's sentence facts and key elements; yields how many chunks each batch had."""
+    document = library.document(name)
+    vocabulary = vocabulary_of(document)
+    chunks = library.chunks(name)
+    for first in range(0, len(chunks), _BATCH_CHUNKS):
+        batch = chunks[first : first + _BATCH_CHUNKS]
+        facts = [fact for chunk in batch for fact in phrase_facts(document, chunk, vocabulary)]
+        library.put_phrase_facts([chunk.id for chunk in batch], facts)
+        yield len(batch)
+    library.set_settings_key(name, _complete_key(settings))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,7 +22,7 @@ from graphreader.errors import DocumentNotFoundError, GraphReaderError, LibraryE
 from graphreader.lazy_facts import asking, pending_chunks, remember_read, settle, spawn_writer
 from graphreader.library import open_library
 from graphreader.library.protocol import DocumentSummary, Library
-from graphreader.records import Answer, Mode, TraceStep
+from graphreader.records import Answer, FoundKind, Mode, TraceStep
 from graphreader.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from graphreader.agent.context import OnStep
     from graphreader.connect import Connection
+    from graphreader.finding import Findings
     from graphreader.indexing import IndexReport, OnProgress
     from graphreader.llm.embed import Embedder
     from graphreader.llm.protocol import ChatModel
@@ -74,6 +77,7 @@ class GraphReader:
         self._library: Library | None = None
         self._portal: BlockingPortal | None = None
         self._connection: Connection | None = None
+        self._put_off: deque[Iterator[None]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +88,13 @@ class GraphReader:
         self.close()
 
     def close(self) -> None:
-        """Close library, connections and event loop. The local model server goes on until it is idle."""
+        """Close library, connections and event loop; what was put off stays undone until indexed again.
+
+        The local model server goes on until it is idle.
+        """
         self._stack.close()
         self._library = self._portal = self._connection = None
+        self._put_off.clear()
 
     @property
     def library(self) -> Library:
@@ -97,22 +105,56 @@ class GraphReader:
         return self._library
 
     # indexing --------------------------------------------------------------------------------------------------
-    def index(self, sources: str | Sequence[str], *, facts: FactsKind | None = None) -> IndexReport:
-        """Index files, folders, glob patterns or ``-`` (standard input).
+    def index(
+        self, sources: str | Sequence[str], *, facts: FactsKind | None = None, max_wait_seconds: float | None = None
+    ) -> IndexReport:
+        """Index files, folders, glob patterns or ``-`` (standard input): the text first, then graph, then vectors.
 
-        Files that cannot be read are listed in the report's ``failures``; the others are indexed all the same.
-        Raises ``LibraryError``; with ``facts="model"`` also ``ModelError``.
+        Files that cannot be read are listed in the report's ``failures``; the others are indexed all the same. With
+        ``max_wait_seconds`` graph and vectors are put off once so much time has passed: questions may be asked, and
+        ``finish_indexing`` does the rest. Raises ``LibraryError``; with ``facts="model"`` also ``ModelError``.
         """
-        from graphreader.indexing import embed_documents, index_sources
+        from graphreader.indexing import complete_index, index_text
 
+        started = time.monotonic()
         settings = self.settings.index
         names = [sources] if isinstance(sources, str) else list(sources)
         connection = self._connect()
-        report = index_sources(self.library, names, connection.counter, settings, self._on_progress)
-        embed_documents(self.library, connection.embedder, report.document_ids, self._on_progress)
-        if (facts or settings.facts) == "model":
+        report = index_text(self.library, names, connection.counter, settings, self._on_progress)
+        self._put_off.append(
+            complete_index(self.library, connection.embedder, report.document_ids, settings, self._on_progress)
+        )
+        by_model = (facts or settings.facts) == "model"
+        wait = None if by_model or max_wait_seconds is None else started + max_wait_seconds
+        report.complete = self._complete(wait)
+        if by_model:
             self._write_facts(self.library.chunks_without_model_facts(report.document_ids), report)
+        report.seconds = time.monotonic() - started
         return report
+
+    def finish_indexing(self) -> None:
+        """Make the graph and the vectors that ``index``, ``ask`` or ``search`` put off."""
+        self._complete(None)
+
+    def _complete(self, until: float | None) -> bool:
+        """Whether nothing is put off any more at that time (of the monotonic clock)."""
+        while self._put_off:
+            for _ in self._put_off[0]:
+                if until is not None and time.monotonic() >= until:
+                    return False
+            self._put_off.popleft()
+        return True
+
+    def _not_searched(self, document_ids: Sequence[str] | None) -> tuple[str, ...]:
+        """A warning about what a question cannot reach yet, if there is such."""
+        from graphreader.coverage import coverage_of
+        from graphreader.indexing import text_only_key
+
+        embedder = self._connect().embedder
+        coverage = coverage_of(
+            self.library, document_ids, text_only_key(self.settings.index), embedder.name if embedder else None
+        )
+        return (str(coverage),) if str(coverage) else ()
 
     def write_pending_facts(
         self, limit: int | None = None, give_way: Callable[[], bool] = lambda: False
@@ -169,7 +211,9 @@ class GraphReader:
     ) -> Answer:
         """Answer from the whole library, or from ``sources`` alone.
 
-        A source is a document of the library (its id, title or path) or a file, which is indexed first if it is new.
+        A source is a document of the library (its id, title or path) or a file, which is indexed first if it is new:
+        its text in any case, graph and vectors for up to ``index.max_wait_seconds`` of the settings. What was put off
+        is said in the answer's ``warnings`` and left to ``finish_indexing``.
 
         Raises ``ModelError``, ``LibraryError``, and ``SourceError`` where none of the sources can be read.
         """
@@ -179,6 +223,7 @@ class GraphReader:
             raise GraphReaderError("The question is empty: say what you want to know.")
         with asking(self.library_path):
             document_ids = self._scope([sources] if isinstance(sources, str) else list(sources))
+            warnings = self._not_searched(document_ids if sources else None)
             connection = self._connect()
 
             async def run() -> tuple[Answer, list[str]]:
@@ -196,12 +241,41 @@ class GraphReader:
 
             answer: Answer
             answer, read = self._run(run)
+            answer = replace(answer, warnings=(*answer.warnings, *warnings))
             self.library.put_answer(answer_json(answer), document_ids)
         if self.settings.index.facts == "lazy":
             remember_read(self.library, read)
             if read and self._given_model is None:
                 spawn_writer(self.library_path)
         return answer
+
+    def search(
+        self,
+        question: str,
+        sources: str | Sequence[str] = (),
+        *,
+        kind: FoundKind | str = FoundKind.FACTS,
+        top: int = 10,
+    ) -> Findings:
+        """The best facts, chunks or pages for ``question``, found without a model; sources as in ``ask``.
+
+        Raises ``LibraryError``, and ``SourceError`` where none of the sources can be read.
+        """
+        from graphreader.finding import find
+
+        if not question.strip():
+            raise GraphReaderError("The question is empty: say what you want to find.")
+        document_ids = self._scope([sources] if isinstance(sources, str) else list(sources))
+        chosen = document_ids if sources else None
+        return find(
+            self.library,
+            question.strip(),
+            documents=chosen,
+            embedder=self._connect().embedder,
+            kind=FoundKind(kind),
+            top=top,
+            warnings=self._not_searched(chosen),
+        )
 
     def _scope(self, sources: list[str]) -> list[str]:
         """Ids of the documents a question is asked of."""
@@ -224,7 +298,7 @@ class GraphReader:
             except DocumentNotFoundError:
                 unknown.append(source)
         if unknown:
-            report = self.index(unknown)
+            report = self.index(unknown, max_wait_seconds=self.settings.index.max_wait_seconds)
             found.update(dict.fromkeys(report.document_ids))
             if not found and report.failures:
                 raise report.failures[0]

@@ -26,6 +26,14 @@ class Mode(StrEnum):
     SEARCH = "search"
 
 
+class FoundKind(StrEnum):
+    """The units that a search lists."""
+
+    FACTS = "facts"
+    CHUNKS = "chunks"
+    PAGES = "pages"
+
+
 class StoppedBy(StrEnum):
     """Why a run ended."""
 

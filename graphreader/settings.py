@@ -57,6 +57,9 @@ class IndexSettings(_Group):
         default="lazy",
         description="Facts without a model at once and by a model for chunks that were read; or only one kind.",
     )
+    max_wait_seconds: float = Field(
+        default=30.0, ge=0, description="A question to new documents waits so long for their graph and vectors."
+    )
     max_fact_tokens: int = Field(default=1024, ge=64, description="Reserve for the reply that lists a chunk's facts.")
 
 

@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from graphreader.finding import Findings
     from graphreader.indexing import IndexReport
     from graphreader.library.protocol import DocumentSummary, Library
     from graphreader.records import Answer, Document, TraceStep
 
 _STAGES = {
     "load": "Reading",
+    "graph": "Linking",
     "embed": "Embedding",
     "facts": "Writing facts",
     "weights": "Preparing weights",
@@ -113,6 +115,26 @@ class Terminal:
         )
         self._out.print()
         self._out.print(Text(cost, style="dim"), soft_wrap=False)
+
+    def show_findings(self, findings: Findings, explain: bool) -> None:
+        """What search found: where it stands and the words that were found; with ``explain`` also by which way."""
+        self._end_progress()
+        if not findings.found:
+            self._out.print("Nothing found.")
+        for found in findings.found:
+            where = Text.assemble((f"[{found.rank}] ", "cyan"), f"{found.title}, page {found.page}")
+            where.append(f"  {found.score:.2f} {found.via}", style="dim")
+            self._out.print(where)
+            words = " ".join(found.text[found.best_start - found.start : found.best_end - found.start].split())
+            self._out.print(Padding(Text(words), (0, 0, 0, 4), expand=False), soft_wrap=False)
+        if explain:
+            self._out.print()
+            for element in findings.key_elements:
+                held = _count(element.passage_count, "passage")
+                line = Text.assemble((f"{element.spelling:<32} ", "bold"), (f"{element.via:<9} {held}", "dim"))
+                self._out.print(line)
+        for warning in findings.warnings:
+            self.say(f"Note: {warning}")
 
     def show_index_report(self, report: IndexReport, summaries: Sequence[DocumentSummary]) -> None:
         """What was indexed; what could not be."""

@@ -167,6 +167,18 @@ def test_looking_at_a_library_and_removing_from_it(run: Run) -> None:
     assert run("remove", "tides.md").returncode == 1
 
 
+def test_search_lists_evidence_without_a_model(run: Run) -> None:
+    rows = json.loads(run("search", "Who built the mill?", "tides.md", "--json").stdout)
+    assert {"rank", "score", "document", "title", "page", "start", "end", "text", "via"} <= rows[0].keys()
+    assert TIDES[rows[0]["start"] : rows[0]["end"]] == rows[0]["text"]
+    assert "built by Ada Brandt" in rows[0]["text"]
+    assert len(json.loads(run("search", "Ada Brandt", "--top", "1", "--kind", "pages", "--json").stdout)) == 1
+    shown = run("search", "Who built the mill?", "--explain").stdout
+    assert "[1] Tides, page 1" in shown
+    assert "built by Ada Brandt" in shown
+    assert run("search", "zeppelin").returncode == 3
+
+
 def test_the_graph_is_exported(run: Run) -> None:
     run("index", "tides.md")
     nodes = {node["id"]: node for node in json.loads(run("graph", "--format", "json").stdout)["nodes"]}

@@ -74,6 +74,12 @@ class Library(Protocol):
     def settings_key(self, document_id: str) -> str | None:
         """The ``settings_key`` given to ``put``, or None where the document is not in the library."""
 
+    def set_settings_key(self, document_id: str, settings_key: str) -> None:
+        """Replace the key: what it stands for has been done to the document since. Raises ``DocumentNotFoundError``."""
+
+    def documents_of_settings_key(self, settings_key: str) -> list[str]:
+        """Ids of the documents that have this key, oldest first."""
+
     def add_source(self, document_id: str, source: str) -> None:
         """Let another path point to a document that is here already; cleans up as ``put`` does."""
 
@@ -89,6 +95,12 @@ class Library(Protocol):
 
     def document(self, document_id: str) -> Document:
         """The whole document with its text. Raises ``DocumentNotFoundError``."""
+
+    def layout(self, document_id: str) -> Document:
+        """The document with an empty ``text``: cheap however long it is. Raises ``DocumentNotFoundError``."""
+
+    def texts(self, document_id: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+        """The characters of each (start, end) of a document's text. Raises ``DocumentNotFoundError``."""
 
     def summaries(self) -> list[DocumentSummary]:
         """All documents, oldest first."""
@@ -116,6 +128,12 @@ class Library(Protocol):
         self, name: str, documents: Sequence[str] | None = None, limit: int | None = None
     ) -> list[AtomicFact]:
         """The facts that hold this key element, in the order of the text."""
+
+    def put_phrase_facts(self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact]) -> None:
+        """Store the facts found by rules in chunks of one document, in place of those found before, in one transaction.
+
+        Raises ``LibraryError`` where a chunk is gone or a fact is of none of them.
+        """
 
     def add_model_facts(self, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
         """Store the facts a model wrote for a chunk (replacing an earlier model's), searchable by their own words,
@@ -168,6 +186,9 @@ class Library(Protocol):
 
     def put_vectors(self, model: str, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Store unit vectors, shape (passages, dimensions). Ids that are gone meanwhile are left out."""
+
+    def vector_count(self, model: str, documents: Sequence[str] | None = None) -> int:
+        """How many passages have a vector of this model."""
 
     def vectors(self, model: str, documents: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float16]]:
         """All vectors of a model: (passage ids, matrix of shape (passages, dimensions))."""

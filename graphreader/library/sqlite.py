@@ -61,6 +61,14 @@ class SqliteLibrary:
         with self._connections.read() as db:
             return sqlite_documents.settings_key(db, document_id)
 
+    def set_settings_key(self, document_id: str, settings_key: str) -> None:
+        with self._connections.write() as db:
+            sqlite_documents.set_settings_key(db, document_id, settings_key)
+
+    def documents_of_settings_key(self, settings_key: str) -> list[str]:
+        with self._connections.read() as db:
+            return sqlite_documents.documents_of_settings_key(db, settings_key)
+
     def add_source(self, document_id: str, source: str) -> None:
         with self._connections.write() as db:
             sqlite_documents.point_source(db, source, sqlite_documents.document_row(db, document_id))
@@ -78,6 +86,14 @@ class SqliteLibrary:
     def document(self, document_id: str) -> Document:
         with self._connections.read() as db:
             return sqlite_documents.document(db, document_id)
+
+    def layout(self, document_id: str) -> Document:
+        with self._connections.read() as db:
+            return sqlite_documents.layout(db, document_id)
+
+    def texts(self, document_id: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+        with self._connections.read() as db:
+            return sqlite_documents.texts(db, document_id, spans)
 
     def summaries(self) -> list[DocumentSummary]:
         with self._connections.read() as db:
@@ -113,6 +129,10 @@ class SqliteLibrary:
     ) -> list[AtomicFact]:
         with self._connections.read() as db:
             return sqlite_facts.facts_of_key_element(db, name, scope(db, documents), limit)
+
+    def put_phrase_facts(self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact]) -> None:
+        with self._connections.write() as db:
+            sqlite_work.put_phrase_facts(db, chunk_ids, facts)
 
     def add_model_facts(self, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
         with self._connections.write() as db:
@@ -173,6 +193,10 @@ class SqliteLibrary:
     def put_vectors(self, model: str, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         with self._connections.write() as db:
             sqlite_search.put_vectors(db, model, passage_ids, vectors)
+
+    def vector_count(self, model: str, documents: Sequence[str] | None = None) -> int:
+        with self._connections.read() as db:
+            return sqlite_search.vector_count(db, model, scope(db, documents))
 
     def vectors(self, model: str, documents: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float16]]:
         with self._connections.read() as db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import apsw
@@ -12,7 +13,7 @@ from graphreader.errors import DocumentNotFoundError, LibraryError
 from graphreader.library.protocol import DocumentSummary
 from graphreader.library.sqlite_put import remove_index
 from graphreader.library.sqlite_scope import within
-from graphreader.library.sqlite_text import unpack, whole_text
+from graphreader.library.sqlite_text import Spans, unpack, whole_text
 from graphreader.records import Chunk, Document, Heading, Page
 
 _SHORTEST_PREFIX = 4
@@ -45,6 +46,18 @@ def settings_key(db: apsw.Connection, document_id: str) -> str | None:
     """See ``Library.settings_key``."""
     found = db.execute("SELECT settings_key FROM documents WHERE public_id = ?", (document_id,)).fetchone()
     return None if found is None else str(found[0])
+
+
+def set_settings_key(db: apsw.Connection, document_id: str, key: str) -> None:
+    """See ``Library.set_settings_key``."""
+    db.execute("UPDATE documents SET settings_key = ? WHERE id = ?", (key, document_row(db, document_id)))
+
+
+def documents_of_settings_key(db: apsw.Connection, key: str) -> list[str]:
+    """See ``Library.documents_of_settings_key``."""
+    return [
+        name for (name,) in db.execute("SELECT public_id FROM documents WHERE settings_key = ? ORDER BY id", (key,))
+    ]
 
 
 def point_source(db: apsw.Connection, path: str, document: int) -> None:
@@ -97,21 +110,33 @@ def _is_called(name: str, public_id: str, title: str, path: str | None) -> bool:
 
 
 def document(db: apsw.Connection, document_id: str) -> Document:
-    """See ``Library.document``; ``source`` is the one it was put with, or added, last."""
+    """See ``Library.document``."""
+    return replace(layout(db, document_id), text=whole_text(db, document_row(db, document_id)))
+
+
+def layout(db: apsw.Connection, document_id: str) -> Document:
+    """See ``Library.layout``; ``source`` is the one it was put with, or added, last."""
     row = document_row(db, document_id)
     ((title, media_type, packed),) = db.execute("SELECT title, media_type, layout FROM documents WHERE id = ?", (row,))
     ((source,),) = db.execute("SELECT path FROM sources WHERE document = ? ORDER BY id DESC LIMIT 1", (row,))
-    layout = json.loads(unpack(packed))
+    parts = json.loads(unpack(packed))
     return Document(
         id=document_id,
         source=source,
         title=title,
         media_type=media_type,
-        text=whole_text(db, row),
-        pages=tuple(Page(*page) for page in layout["pages"]),
-        headings=tuple(Heading(*heading) for heading in layout["headings"]),
-        furniture=tuple((start, end) for start, end in layout["furniture"]),
+        text="",
+        pages=tuple(Page(*page) for page in parts["pages"]),
+        headings=tuple(Heading(*heading) for heading in parts["headings"]),
+        furniture=tuple((start, end) for start, end in parts["furniture"]),
     )
+
+
+def texts(db: apsw.Connection, document_id: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """See ``Library.texts``."""
+    row = document_row(db, document_id)
+    reader = Spans(db)
+    return [reader.read(row, start, end) for start, end in spans]
 
 
 def summaries(db: apsw.Connection) -> list[DocumentSummary]:

@@ -143,6 +143,16 @@ def put_vectors(db: apsw.Connection, model: str, passage_ids: Sequence[str], vec
     )
 
 
+def vector_count(db: apsw.Connection, model: str, documents: str | None) -> int:
+    """See ``Library.vector_count``."""
+    ((count,),) = db.execute(
+        "SELECT count(*) FROM vectors AS v JOIN passages AS p ON p.id = v.passage "
+        f"WHERE v.model = (SELECT id FROM vector_models WHERE name = :model) AND {within('p.document', documents)}",
+        {"model": model, "documents": documents},
+    )
+    return int(count)
+
+
 def vectors(db: apsw.Connection, model: str, documents: str | None) -> tuple[list[str], NDArray[np.float16]]:
     """See ``Library.vectors``; in no particular order."""
     known = db.execute("SELECT id, dimensions FROM vector_models WHERE name = ?", (model,)).fetchone()

@@ -20,23 +20,50 @@ from graphreader.records import AtomicFact
 
 def add_model_facts(db: apsw.Connection, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
     """See ``Library.add_model_facts``. Raises ``LibraryError`` for a chunk that is gone or another chunk's fact."""
-    chunk = chunk_row(db, chunk_id)
     if strangers := [fact.id for fact in facts if fact.chunk_id != chunk_id]:
         raise LibraryError(f"fact {strangers[0]!r} is not of chunk {chunk_id!r}. Add each chunk's facts on their own.")
-    earlier = db.execute("SELECT id FROM facts WHERE chunk = ? AND origin = 1", (chunk,))
-    forget_facts(db, [fact for (fact,) in earlier])
-    ((document,),) = db.execute("SELECT document FROM chunks WHERE id = ?", (chunk,))
-    passages = list(db.execute("SELECT start, id FROM passages WHERE chunk = ?", (chunk,)))
-    placement = Placement(passages)
-    spans = Spans(db)
-    rows = [
-        fact_row(fact, chunk, placement.passage_at(fact.start), spans.read(document, fact.start, fact.end))
-        for fact in facts
-    ]
-    add_facts(db, document, rows)
-    _index_again(db, chunk, [passage for _, passage in passages])
+    ((chunk, passages),) = _replace_facts(db, [chunk_id], facts, is_model=1).items()
+    _index_again(db, chunk, passages)
     db.execute("UPDATE chunks SET has_model_facts = 1 WHERE id = ?", (chunk,))
     db.execute("DELETE FROM failures WHERE chunk = ?", (chunk,))
+
+
+def put_phrase_facts(db: apsw.Connection, chunk_ids: Sequence[str], facts: Sequence[AtomicFact]) -> None:
+    """See ``Library.put_phrase_facts``. Full text need not change: these facts are the passages' own words."""
+    known = set(chunk_ids)
+    if strangers := [fact.id for fact in facts if fact.chunk_id not in known]:
+        raise LibraryError(f"fact {strangers[0]!r} is of none of the chunks given with it. Name its chunk too.")
+    _replace_facts(db, chunk_ids, facts, is_model=0)
+
+
+def _replace_facts(
+    db: apsw.Connection, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], is_model: int
+) -> dict[int, list[int]]:
+    """Put facts of one origin in place of the chunks' earlier ones; returns the chunks' rows with their passages'."""
+    rows = {chunk_id: chunk_row(db, chunk_id) for chunk_id in chunk_ids}
+    chunks = [(chunk,) for chunk in rows.values()]
+    earlier = db.executemany(f"SELECT id FROM facts WHERE chunk = ? AND origin = {is_model}", chunks)
+    forget_facts(db, [fact for (fact,) in earlier])
+    documents = {document for (document,) in db.executemany("SELECT document FROM chunks WHERE id = ?", chunks)}
+    if len(documents) > 1:
+        raise LibraryError("The chunks are of several documents. Store each document's facts on their own.")
+    starts: dict[int, list[tuple[int, int]]] = {chunk: [] for chunk in rows.values()}
+    for chunk, start, passage in db.executemany("SELECT chunk, start, id FROM passages WHERE chunk = ?", chunks):
+        starts[chunk].append((start, passage))
+    placements = {chunk_id: Placement(starts[chunk]) for chunk_id, chunk in rows.items()}
+    spans = Spans(db)
+    for document in documents:
+        made = (
+            fact_row(
+                fact,
+                rows[fact.chunk_id],
+                placements[fact.chunk_id].passage_at(fact.start),
+                spans.read(document, fact.start, fact.end),
+            )
+            for fact in facts
+        )
+        add_facts(db, document, list(made))
+    return {chunk: [passage for _, passage in found] for chunk, found in starts.items()}
 
 
 def _index_again(db: apsw.Connection, chunk: int, passages: Sequence[int]) -> None:

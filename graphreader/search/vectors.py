@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -28,17 +28,27 @@ def embed_missing(
     Each batch is committed on its own, so interrupted work goes on where it stopped. ``progress`` is told how many
     passages have a vector, and how many there are.
     """
-    done = 0
+    before = library.vector_count(embedder.name, documents)
+    after = before
+    for done, total in embed_batches(library, embedder, documents):
+        after = done
+        if progress is not None:
+            progress(done, total)
+    return after - before
+
+
+def embed_batches(
+    library: Library, embedder: Embedder, documents: Sequence[str] | None = None
+) -> Iterator[tuple[int, int]]:
+    """As ``embed_missing``, a batch a step: yields how many passages have a vector, and how many there are."""
     total = library.passage_count(documents)
-    before = len(library.vectors(embedder.name, documents)[0])
+    done = library.vector_count(embedder.name, documents)
     while passages := library.passages_without_vector(embedder.name, documents, _BATCH_PASSAGES):
         library.put_vectors(
             embedder.name, [passage.id for passage in passages], embedder.embed([passage.text for passage in passages])
         )
         done += len(passages)
-        if progress is not None:
-            progress(min(before + done, total), total)
-    return done
+        yield min(done, total), total
 
 
 def cosines(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fakes import ScriptedModel, WordEmbedder, by_step
 
-from graphreader import GraphReader, Mode, Settings
+from graphreader import FoundKind, GraphReader, Mode, Settings
+from graphreader.coverage import Reading
 from graphreader.errors import (
     BadModelOutputError,
     DocumentNotFoundError,
@@ -261,3 +262,100 @@ def test_settings_by_file_environment_and_caller(monkeypatch: pytest.MonkeyPatch
         Settings.load(model={"retries": -1})
     monkeypatch.setenv("GRAPHREADER_MODEL__API_KEY", "very-secret")
     assert "very-secret" not in repr(Settings.load())
+
+
+@pytest.mark.parametrize("kind", list(FoundKind))
+def test_what_is_found_stands_verbatim_in_the_source(reader: GraphReader, files: Path, kind: FoundKind) -> None:
+    reader.index(str(files))
+    findings = reader.search("Where was the builder of the tide mill born?", kind=kind)
+    assert [found.rank for found in findings.found] == list(range(1, len(findings.found) + 1))
+    assert findings.found[0].document == "tides.md"
+    assert findings.found[0].title == "Tides"
+    assert findings.warnings == ()
+    for found in findings.found:
+        text = (files / found.document).read_text(encoding="utf-8")
+        assert text[found.start : found.end] == found.text
+        assert found.start <= found.best_start < found.best_end <= found.end
+    scores = [found.score for found in findings.found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_search_lists_no_more_than_asked_for_and_only_the_sources_named(reader: GraphReader, files: Path) -> None:
+    reader.index(str(files))
+    assert len(reader.search("Orrin", top=1).found) == 1
+    found = reader.search("Orrin", str(files / "bees.md")).found
+    assert {entry.document for entry in found} == {"bees.md"}
+
+
+def test_search_indexes_new_sources_first(reader: GraphReader, files: Path) -> None:
+    assert reader.search("hives", str(files / "bees.md")).found[0].document == "bees.md"
+
+
+def test_search_finds_nothing_where_nothing_fits(tmp_path: Path, model: ScriptedModel, files: Path) -> None:
+    settings = Settings.load(search={"embedder": "none"})
+    with GraphReader(tmp_path / "other.db", settings=settings, model=model) as reader:
+        reader.index(str(files))
+        assert reader.search("zeppelin").found == ()
+
+
+def test_an_empty_search_is_refused(reader: GraphReader) -> None:
+    with pytest.raises(GraphReaderError, match="question is empty"):
+        reader.search(" ")
+
+
+def many_chunks(folder: Path) -> Path:
+    """A file whose graph takes several batches."""
+    paragraphs = [
+        f"The mill number {number} at Orrin was built by Ada Brandt in {1000 + number}." for number in range(900)
+    ]
+    path = folder / "long.txt"
+    path.write_text("\n\n".join(paragraphs), encoding="utf-8")
+    return path
+
+
+def test_text_is_searched_before_graph_and_vectors_are_there(tmp_path: Path, model: ScriptedModel) -> None:
+    source = many_chunks(tmp_path)
+    settings = Settings.load(index={"max_chunk_tokens": 100})
+    with GraphReader(tmp_path / "library.db", settings=settings, model=model, embedder=WordEmbedder()) as reader:
+        report = reader.index(str(source), max_wait_seconds=0)
+        assert not report.complete
+        early = reader.search("Who built mill number 777?", kind="chunks")
+        assert "number 777 " in early.found[0].text
+        assert "1 document searched without graph" in early.warnings[0]
+        assert "passages without vector" in early.warnings[0]
+        reader.finish_indexing()
+        late = reader.search("Who built mill number 777?", kind="chunks")
+        assert "number 777 " in late.found[0].text
+        assert late.warnings == ()
+        assert late.key_elements
+
+
+def test_an_index_that_was_cut_short_is_completed_by_indexing_again(tmp_path: Path, model: ScriptedModel) -> None:
+    source = many_chunks(tmp_path)
+    settings = Settings.load(index={"max_chunk_tokens": 100})
+    for cut_short in (True, False):
+        with GraphReader(tmp_path / "library.db", settings=settings, model=model, embedder=WordEmbedder()) as reader:
+            report = reader.index(str(source), max_wait_seconds=0 if cut_short else None)
+            assert report.complete is not cut_short
+            assert len(report.new_ids) == int(cut_short)
+            facts = reader.documents()[0].fact_count
+            assert (facts < 900) is cut_short
+            assert reader.search("mill").warnings == () or cut_short
+
+
+def test_an_answer_says_what_was_not_searched(tmp_path: Path, model: ScriptedModel) -> None:
+    source = many_chunks(tmp_path)
+    settings = Settings.load(index={"max_chunk_tokens": 100, "max_wait_seconds": 0})
+    with GraphReader(tmp_path / "library.db", settings=settings, model=model, embedder=WordEmbedder()) as reader:
+        answer = reader.ask("Who built the mills?", str(source), mode="search")
+        assert "Not indexed completely yet" in answer.warnings[-1]
+        reader.finish_indexing()
+        assert not reader.ask("Who built the mills?", str(source), mode="search").warnings
+
+
+def test_sources_that_another_process_is_reading_are_told(reader: GraphReader, files: Path) -> None:
+    reader.index(str(files))
+    with Reading(reader.library, 40) as reading:
+        reading.done(10)
+        assert "40 sources not read" in reader.search("hives").warnings[0]
+    assert reader.search("hives").warnings == ()

@@ -10,7 +10,7 @@ from fakes import ScriptedModel, WordEmbedder
 
 from graphreader.agent.context import RunContext
 from graphreader.answering import Documents, run_context
-from graphreader.indexing import embed_documents, index_sources
+from graphreader.indexing import complete_index, index_text
 from graphreader.library import Library, open_library
 from graphreader.llm.gate import Gate, Limits
 from graphreader.search import search
@@ -51,8 +51,10 @@ def library(tmp_path: Path) -> Iterator[Library]:
     source = tmp_path / "harrow.md"
     source.write_text(STORY, encoding="utf-8")
     opened = open_library(tmp_path / "library.db")
-    report = index_sources(opened, [str(source)], WordCounter(), IndexSettings(max_chunk_tokens=40), lambda *_: None)
-    embed_documents(opened, WordEmbedder(), report.document_ids, lambda *_: None)
+    settings = IndexSettings(max_chunk_tokens=40)
+    report = index_text(opened, [str(source)], WordCounter(), settings, lambda *_: None)
+    for _ in complete_index(opened, WordEmbedder(), report.document_ids, settings, lambda *_: None):
+        pass
     yield opened
     opened.close()
 
