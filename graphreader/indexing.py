@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from graphreader.coverage import Reading
 from graphreader.errors import ModelError, SourceError
 from graphreader.ingest.chunk import chunk_document
+from graphreader.ingest.corpus import ID_SEPARATOR, is_corpus
 from graphreader.ingest.facts import write_facts
-from graphreader.ingest.load import document_id, load_bytes, read_source
+from graphreader.ingest.load import loadables
 from graphreader.ingest.passages import passages_of
 from graphreader.ingest.phrases import phrase_facts, vocabulary_of
 from graphreader.ingest.sources import SourceFile, expand
-from graphreader.library.protocol import Library
+from graphreader.library.protocol import IndexedDocument, Library
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate
 from graphreader.llm.tokens import TokenCounter
-from graphreader.records import Chunk, Usage
+from graphreader.records import AtomicFact, Chunk, Usage
 from graphreader.search.vectors import embed_batches
 from graphreader.settings import IndexSettings
 
@@ -31,6 +32,9 @@ from graphreader.settings import IndexSettings
 _PIPELINE_VERSION = 1
 #: Chunks whose sentence facts are committed together: some hundreds of milliseconds of work.
 _BATCH_CHUNKS = 64
+#: Small documents are put together until they have so many passages, or so much time has passed.
+_BATCH_PASSAGES = 256
+_MAX_WAIT_SECONDS = 1.0
 
 #: Called with a stage ("load", "graph", "embed", "facts"), how much of it is done, of how much, what was done last.
 OnProgress = Callable[[str, int, int, str], None]
@@ -59,27 +63,23 @@ def index_text(
     settings: IndexSettings,
     on_progress: OnProgress,
 ) -> IndexReport:
-    """Load what ``sources`` name, and store chunks and passages of it for text search, one transaction a document.
+    """Load what ``sources`` name, and store chunks and passages of it for text search.
 
     A document that is here already, indexed in the same way, costs only the hash of its file. Failures of single
-    files are collected in the report.
+    files, or lines of a corpus, are collected in the report.
     """
     started = time.monotonic()
     files, failures = expand(sources)
     report = IndexReport(failures=list(failures))
+    ids: dict[str, None] = {}
+    waiting = _Waiting(library)
     with Reading(library, len(files)) as reading:
         for number, file in enumerate(files):
             on_progress("load", number, len(files), file.source)
             reading.done(number)
-            try:
-                document, is_new = _index_file(library, file, counter, settings)
-            except SourceError as error:
-                report.failures.append(error)
-                continue
-            if document not in report.document_ids:
-                report.document_ids.append(document)
-            if is_new:
-                report.new_ids.append(document)
+            ids.update(dict.fromkeys(_index_file(waiting, file, counter, settings, report)))
+        waiting.put()
+    report.document_ids = list(ids)
     on_progress("load", len(files), len(files), "")
     report.seconds = time.monotonic() - started
     return report
@@ -98,9 +98,9 @@ def complete_index(
     """
     wanted = set(document_ids)
     pending = [name for name in library.documents_of_settings_key(text_only_key(settings)) if name in wanted]
-    done, total = 0, sum(len(library.chunks(name)) for name in pending)
-    for name in pending:
-        for chunk_count in _write_graph(library, name, settings):
+    if pending:
+        done, total = 0, library.chunk_count(pending)
+        for chunk_count in _graph_batches(library, pending, settings):
             done += chunk_count
             on_progress("graph", done, total, "")
             yield
@@ -145,29 +145,79 @@ def _complete_key(settings: IndexSettings) -> str:
     return f"pipeline={_PIPELINE_VERSION} max_chunk_tokens={settings.max_chunk_tokens}"
 
 
-def _index_file(library: Library, file: SourceFile, counter: TokenCounter, settings: IndexSettings) -> tuple[str, bool]:
-    """The document's id, and whether it was indexed now."""
-    data = read_source(file)
-    # Absolute, so that the same file named from another folder is the same source.
-    source = file.source if file.path is None else str(file.path.resolve())
-    known_id = document_id(data)
-    if library.settings_key(known_id) in (_complete_key(settings), text_only_key(settings)):
-        library.add_source(known_id, source)
-        return known_id, False
-    document = load_bytes(data, source)
-    chunks = chunk_document(document, counter.count, settings.max_chunk_tokens)
-    library.put(document, chunks, passages_of(document, chunks), (), text_only_key(settings))
-    return document.id, True
+def _index_file(
+    waiting: _Waiting, file: SourceFile, counter: TokenCounter, settings: IndexSettings, report: IndexReport
+) -> list[str]:
+    """Put the documents of a file that are new, and forget lines that a corpus held before; returns all ids."""
+    library = waiting.library
+    known_keys = (_complete_key(settings), text_only_key(settings))
+    corpus = f"{file.path.resolve()}{ID_SEPARATOR}" if file.path is not None and is_corpus(file.source) else None
+    gone = library.sources_under(corpus) if corpus else {}
+    ids: list[str] = []
+    for entry in loadables(file):
+        if isinstance(entry, SourceError):
+            report.failures.append(entry)
+            continue
+        ids.append(entry.document_id)
+        if library.settings_key(entry.document_id) in known_keys:
+            if gone.pop(entry.source, None) != entry.document_id:
+                library.add_source(entry.document_id, entry.source)
+            continue
+        try:
+            document = entry.load()
+        except SourceError as error:
+            ids.pop()
+            report.failures.append(error)
+            continue
+        gone.pop(entry.source, None)
+        chunks = chunk_document(document, counter.count, settings.max_chunk_tokens)
+        passages = passages_of(document, chunks)
+        waiting.add(IndexedDocument(document, chunks, passages, (), text_only_key(settings)))
+        report.new_ids.append(document.id)
+    if gone and ids:
+        waiting.put()
+        library.remove_sources(list(gone))
+    return ids
 
 
-def _write_graph(library: Library, name: str, settings: IndexSettings) -> Iterator[int]:
-    """Store a document's sentence facts and key elements; yields how many chunks each batch had."""
-    document = library.document(name)
-    vocabulary = vocabulary_of(document)
-    chunks = library.chunks(name)
-    for first in range(0, len(chunks), _BATCH_CHUNKS):
-        batch = chunks[first : first + _BATCH_CHUNKS]
-        facts = [fact for chunk in batch for fact in phrase_facts(document, chunk, vocabulary)]
-        library.put_phrase_facts([chunk.id for chunk in batch], facts)
-        yield len(batch)
-    library.set_settings_key(name, _complete_key(settings))
+class _Waiting:
+    """Documents on their way into the library, some together where they are small."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._indexed: list[IndexedDocument] = []
+        self._passages = 0
+        self._put = time.monotonic()
+
+    def add(self, indexed: IndexedDocument) -> None:
+        """Put it, now or with those that follow."""
+        self._indexed.append(indexed)
+        self._passages += len(indexed.passages)
+        if self._passages >= _BATCH_PASSAGES or time.monotonic() - self._put >= _MAX_WAIT_SECONDS:
+            self.put()
+
+    def put(self) -> None:
+        """Put those that wait."""
+        if self._indexed:
+            self.library.put_all(self._indexed)
+        self._indexed, self._passages, self._put = [], 0, time.monotonic()
+
+
+def _graph_batches(library: Library, names: Sequence[str], settings: IndexSettings) -> Iterator[int]:
+    """Store the documents' sentence facts and key elements; yields how many chunks each batch had."""
+    chunk_ids: list[str] = []
+    facts: list[AtomicFact] = []
+    finished: dict[str, str] = {}
+    for name in names:
+        document = library.document(name)
+        vocabulary = vocabulary_of(document)
+        for chunk in library.chunks(name):
+            chunk_ids.append(chunk.id)
+            facts += phrase_facts(document, chunk, vocabulary)
+            if len(chunk_ids) >= _BATCH_CHUNKS:
+                library.put_phrase_facts(chunk_ids, facts, finished)
+                yield len(chunk_ids)
+                chunk_ids, facts, finished = [], [], {}
+        finished[name] = _complete_key(settings)
+    library.put_phrase_facts(chunk_ids, facts, finished)
+    yield len(chunk_ids)

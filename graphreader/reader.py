@@ -280,7 +280,7 @@ class GraphReader:
     def _scope(self, sources: list[str]) -> list[str]:
         """Ids of the documents a question is asked of."""
         if not sources:
-            known = [summary.id for summary in self.library.summaries()]
+            known = self.library.document_ids()
             if not known:
                 raise LibraryError(
                     f"The library {self.library_path} holds no documents: run `graphreader index SOURCE...`, or name "

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+#: Hexadecimal digits of a document's id, which is a hash of its content.
+DOCUMENT_ID_DIGITS = 16
+
 
 class FactOrigin(StrEnum):
     """Who wrote a fact: the rules that need no model, or a model that read the chunk."""
@@ -75,6 +78,8 @@ class Document:
     headings: tuple[Heading, ...] = ()
     #: Spans of text that repeats from page to page (running headers and footers): text, but not evidence.
     furniture: tuple[tuple[int, int], ...] = ()
+    #: What the source says of the document beside its text, as JSON values by name.
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def page_at(self, offset: int) -> int:
         """The number of the page that holds the character at ``offset`` (the last page for the end of the text)."""

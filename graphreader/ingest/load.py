@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from graphreader.errors import EmptySourceError, SourceError, SourceNotFoundError, UnsupportedSourceError
+from graphreader.ingest.corpus import is_corpus, read_corpus
 from graphreader.ingest.formats import docx, epub, html, markdown, pdf, plain
 from graphreader.ingest.formats.content import Extracted, collapse
 from graphreader.ingest.formats.detect import Format, detect
 from graphreader.ingest.formats.encodings import decode
 from graphreader.ingest.sources import SourceFile
-from graphreader.records import Document
+from graphreader.records import DOCUMENT_ID_DIGITS, Document
 
 #: Larger files are no documents; reading one whole would only exhaust the memory.
 MAX_SOURCE_BYTES = 1_000_000_000
 
-_ID_DIGITS = 16
 _MAX_TITLE_CHARACTERS = 200
 _PROGRAM_PREFIX = re.compile(r"^(?:Microsoft (?:Word|PowerPoint|Excel|Publisher)|Word|PowerPoint)\s+-\s+", re.I)
 _FILE_NAME = re.compile(
@@ -40,12 +42,40 @@ _GENERIC_HEADING = re.compile(
 
 def document_id(data: bytes) -> str:
     """The id of the document that these bytes are: the same file anywhere is the same document."""
-    return hashlib.sha256(data).hexdigest()[:_ID_DIGITS]
+    return hashlib.sha256(data).hexdigest()[:DOCUMENT_ID_DIGITS]
 
 
-def read_source(file: SourceFile) -> bytes:
-    """The bytes of a file, or of standard input. Raises ``SourceError`` as ``load`` does."""
-    return sys.stdin.buffer.read() if file.path is None else _read(file.path, file.source)
+@dataclass(frozen=True, slots=True)
+class Loadable:
+    """A document whose id is known before it is loaded, so that one that is known need not be."""
+
+    document_id: str
+    source: str
+    load: Callable[[], Document]
+
+
+def loadables(file: SourceFile) -> Iterator[Loadable | SourceError]:
+    """The documents of a file or of standard input: of a JSONL corpus many, else one. Errors stand in their place."""
+    try:
+        if file.path is not None and is_corpus(file.source):
+            yield from map(_loaded, read_corpus(file.path, _absolute(file)))
+            return
+        data = sys.stdin.buffer.read() if file.path is None else _read(file.path, file.source)
+        source = _absolute(file)
+        yield Loadable(document_id(data), source, lambda: load_bytes(data, source))
+    except SourceError as error:
+        yield error
+    except OSError as error:
+        yield _unreadable(file.source, error)
+
+
+def _loaded(entry: Document | SourceError) -> Loadable | SourceError:
+    return entry if isinstance(entry, SourceError) else Loadable(entry.id, entry.source, lambda: entry)
+
+
+def _absolute(file: SourceFile) -> str:
+    """The same file named from another folder is the same source."""
+    return file.source if file.path is None else str(file.path.resolve())
 
 
 def load(path: Path | str) -> Document:
@@ -92,8 +122,12 @@ def _read(path: Path, source: str) -> bytes:
     except FileNotFoundError as error:
         raise SourceNotFoundError(source, "no such file", "Check the path.") from error
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise SourceError(source, f"it cannot be read ({reason})", "Check its name and its permissions.") from error
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str, error: Exception) -> SourceError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceError(source, f"it cannot be read ({reason})", "Check its name and its permissions.")
 
 
 def _extract(kind: Format, data: bytes, source: str) -> Extracted:

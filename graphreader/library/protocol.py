@@ -53,6 +53,17 @@ class ExtractionFailure:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """A document with all that was made of it; ``settings_key`` says in which way."""
+
+    document: Document
+    chunks: Sequence[Chunk]
+    passages: Sequence[Passage]
+    facts: Sequence[AtomicFact]
+    settings_key: str
+
+
 class Library(Protocol):
     """The store behind everything. Raises ``LibraryError`` (see ``graphreader.errors``) on failure."""
 
@@ -71,17 +82,23 @@ class Library(Protocol):
         came from it. The same id again replaces the old index of that document.
         """
 
+    def put_all(self, indexed: Sequence[IndexedDocument]) -> None:
+        """As ``put`` for each of them, in one transaction: thousands of small documents must not pay a commit each."""
+
     def settings_key(self, document_id: str) -> str | None:
         """The ``settings_key`` given to ``put``, or None where the document is not in the library."""
-
-    def set_settings_key(self, document_id: str, settings_key: str) -> None:
-        """Replace the key: what it stands for has been done to the document since. Raises ``DocumentNotFoundError``."""
 
     def documents_of_settings_key(self, settings_key: str) -> list[str]:
         """Ids of the documents that have this key, oldest first."""
 
     def add_source(self, document_id: str, source: str) -> None:
         """Let another path point to a document that is here already; cleans up as ``put`` does."""
+
+    def sources_under(self, prefix: str) -> dict[str, str]:
+        """Every source that begins with ``prefix``, with the id of its document."""
+
+    def remove_sources(self, sources: Sequence[str]) -> None:
+        """Forget sources; documents that this leaves without any are removed."""
 
     def remove(self, document_id: str) -> None:
         """Remove a document and everything that came from it: chunks, facts, vectors, full text, cached extractions
@@ -92,6 +109,9 @@ class Library(Protocol):
         """The id of the document called ``name``: an id or a unique prefix of at least 4 characters of one, a source
         path, a file name or a title. Raises ``DocumentNotFoundError`` also where several match.
         """
+
+    def document_ids(self) -> list[str]:
+        """The ids of all documents, oldest first."""
 
     def document(self, document_id: str) -> Document:
         """The whole document with its text. Raises ``DocumentNotFoundError``."""
@@ -108,6 +128,9 @@ class Library(Protocol):
     # chunks, passages, facts -----------------------------------------------------------------------------------
     def chunks(self, document_id: str) -> list[Chunk]:
         """A document's chunks in order."""
+
+    def chunk_count(self, documents: Sequence[str] | None = None) -> int:
+        """How many chunks there are."""
 
     def chunks_by_id(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks of these ids, in the order asked for; unknown ids are left out."""
@@ -129,10 +152,13 @@ class Library(Protocol):
     ) -> list[AtomicFact]:
         """The facts that hold this key element, in the order of the text."""
 
-    def put_phrase_facts(self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact]) -> None:
-        """Store the facts found by rules in chunks of one document, in place of those found before, in one transaction.
+    def put_phrase_facts(
+        self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], settings_keys: Mapping[str, str]
+    ) -> None:
+        """Store the facts found by rules in these chunks, in place of those found before, in one transaction.
 
-        Raises ``LibraryError`` where a chunk is gone or a fact is of none of them.
+        ``settings_keys`` are new keys of documents (by id) to which all has been done now that the new key stands for.
+        Raises ``LibraryError`` where a chunk is gone or a fact is of none of them, ``DocumentNotFoundError``.
         """
 
     def add_model_facts(self, chunk_id: str, facts: Sequence[AtomicFact]) -> None:

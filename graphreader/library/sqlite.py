@@ -21,7 +21,7 @@ from graphreader.library import (
     sqlite_search,
     sqlite_work,
 )
-from graphreader.library.protocol import DocumentSummary, ExtractionFailure, KeyElementSummary, Library
+from graphreader.library.protocol import DocumentSummary, ExtractionFailure, IndexedDocument, KeyElementSummary, Library
 from graphreader.library.sqlite_connections import Connections, prepare_file
 from graphreader.library.sqlite_scope import scope
 from graphreader.records import AtomicFact, Chunk, Document, Passage
@@ -51,19 +51,19 @@ class SqliteLibrary:
         facts: Sequence[AtomicFact],
         settings_key: str,
     ) -> None:
+        self.put_all([IndexedDocument(document, chunks, passages, facts, settings_key)])
+
+    def put_all(self, indexed: Sequence[IndexedDocument]) -> None:
         with self._connections.translated():
-            prepared = sqlite_put.prepare(document, chunks, passages, facts, settings_key)
+            prepared = [sqlite_put.prepare(entry) for entry in indexed]
         with self._connections.write() as db:
-            row = sqlite_put.put_index(db, prepared)
-            sqlite_documents.point_source(db, document.source, row)
+            for entry in prepared:
+                row = sqlite_put.put_index(db, entry)
+                sqlite_documents.point_source(db, entry.document.source, row)
 
     def settings_key(self, document_id: str) -> str | None:
         with self._connections.read() as db:
             return sqlite_documents.settings_key(db, document_id)
-
-    def set_settings_key(self, document_id: str, settings_key: str) -> None:
-        with self._connections.write() as db:
-            sqlite_documents.set_settings_key(db, document_id, settings_key)
 
     def documents_of_settings_key(self, settings_key: str) -> list[str]:
         with self._connections.read() as db:
@@ -72,6 +72,16 @@ class SqliteLibrary:
     def add_source(self, document_id: str, source: str) -> None:
         with self._connections.write() as db:
             sqlite_documents.point_source(db, source, sqlite_documents.document_row(db, document_id))
+
+    def sources_under(self, prefix: str) -> dict[str, str]:
+        with self._connections.read() as db:
+            return sqlite_documents.sources_under(db, prefix)
+
+    def remove_sources(self, sources: Sequence[str]) -> None:
+        with self._connections.write() as db:
+            sqlite_documents.remove_sources(db, sources)
+            sqlite_search.purge(db)
+        self._connections.shrink()
 
     def remove(self, document_id: str) -> None:
         with self._connections.write() as db:
@@ -82,6 +92,10 @@ class SqliteLibrary:
     def find(self, name: str) -> str:
         with self._connections.read() as db:
             return sqlite_documents.find(db, name)
+
+    def document_ids(self) -> list[str]:
+        with self._connections.read() as db:
+            return sqlite_documents.document_ids(db)
 
     def document(self, document_id: str) -> Document:
         with self._connections.read() as db:
@@ -103,6 +117,10 @@ class SqliteLibrary:
     def chunks(self, document_id: str) -> list[Chunk]:
         with self._connections.read() as db:
             return sqlite_documents.chunks(db, document_id)
+
+    def chunk_count(self, documents: Sequence[str] | None = None) -> int:
+        with self._connections.read() as db:
+            return sqlite_documents.chunk_count(db, scope(db, documents))
 
     def chunks_by_id(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         with self._connections.read() as db:
@@ -130,9 +148,13 @@ class SqliteLibrary:
         with self._connections.read() as db:
             return sqlite_facts.facts_of_key_element(db, name, scope(db, documents), limit)
 
-    def put_phrase_facts(self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact]) -> None:
+    def put_phrase_facts(
+        self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], settings_keys: Mapping[str, str]
+    ) -> None:
         with self._connections.write() as db:
             sqlite_work.put_phrase_facts(db, chunk_ids, facts)
+            for document_id, settings_key in settings_keys.items():
+                sqlite_documents.set_settings_key(db, document_id, settings_key)
 
     def add_model_facts(self, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
         with self._connections.write() as db:

@@ -49,7 +49,7 @@ def settings_key(db: apsw.Connection, document_id: str) -> str | None:
 
 
 def set_settings_key(db: apsw.Connection, document_id: str, key: str) -> None:
-    """See ``Library.set_settings_key``."""
+    """Replace a document's settings key. Raises ``DocumentNotFoundError``."""
     db.execute("UPDATE documents SET settings_key = ? WHERE id = ?", (key, document_row(db, document_id)))
 
 
@@ -68,8 +68,31 @@ def point_source(db: apsw.Connection, path: str, document: int) -> None:
         return
     db.execute("DELETE FROM sources WHERE path = ?", (path,))
     db.execute("INSERT INTO sources (path, document) VALUES (?, ?)", (path, document))
-    if before is not None and not db.execute("SELECT 1 FROM sources WHERE document = ?", before).fetchone():
-        remove_document(db, before[0])
+    if before is not None:
+        _remove_if_without_source(db, before[0])
+
+
+def _remove_if_without_source(db: apsw.Connection, document: int) -> None:
+    if not db.execute("SELECT 1 FROM sources WHERE document = ?", (document,)).fetchone():
+        remove_document(db, document)
+
+
+def sources_under(db: apsw.Connection, prefix: str) -> dict[str, str]:
+    """See ``Library.sources_under``."""
+    # The order of UTF-8 is that of code points, so all paths with the prefix follow from the prefix on.
+    rows = db.execute(
+        "SELECT s.path, d.public_id FROM sources AS s JOIN documents AS d ON d.id = s.document "
+        "WHERE s.path >= :prefix AND substr(s.path, 1, length(:prefix)) = :prefix",
+        {"prefix": prefix},
+    )
+    return dict(rows)
+
+
+def remove_sources(db: apsw.Connection, sources: Sequence[str]) -> None:
+    """See ``Library.remove_sources``."""
+    for source in sources:
+        for (document,) in db.execute("DELETE FROM sources WHERE path = ? RETURNING document", (source,)).fetchall():
+            _remove_if_without_source(db, int(document))
 
 
 def remove_document(db: apsw.Connection, document: int) -> None:
@@ -109,6 +132,11 @@ def _is_called(name: str, public_id: str, title: str, path: str | None) -> bool:
     return name.casefold() in (title.casefold(), PurePath(path or "").name.casefold())
 
 
+def document_ids(db: apsw.Connection) -> list[str]:
+    """See ``Library.document_ids``."""
+    return [name for (name,) in db.execute("SELECT public_id FROM documents ORDER BY id")]
+
+
 def document(db: apsw.Connection, document_id: str) -> Document:
     """See ``Library.document``."""
     return replace(layout(db, document_id), text=whole_text(db, document_row(db, document_id)))
@@ -129,6 +157,7 @@ def layout(db: apsw.Connection, document_id: str) -> Document:
         pages=tuple(Page(*page) for page in parts["pages"]),
         headings=tuple(Heading(*heading) for heading in parts["headings"]),
         furniture=tuple((start, end) for start, end in parts["furniture"]),
+        metadata=parts.get("metadata", {}),  # absent where an earlier version wrote the library
     )
 
 
@@ -180,6 +209,13 @@ FROM chunks AS c JOIN documents AS d ON d.id = c.document
 def chunks(db: apsw.Connection, document_id: str) -> list[Chunk]:
     """See ``Library.chunks``; none for a document that is not here."""
     return _read_chunks(db.execute(f"{_SELECT_CHUNKS} WHERE d.public_id = ? ORDER BY c.number", (document_id,)))
+
+
+def chunk_count(db: apsw.Connection, documents: str | None) -> int:
+    """See ``Library.chunk_count``."""
+    found = db.execute(f"SELECT count(*) FROM chunks WHERE {within('document', documents)}", {"documents": documents})
+    ((count,),) = found
+    return int(count)
 
 
 def chunks_by_id(db: apsw.Connection, chunk_ids: Sequence[str]) -> list[Chunk]:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import apsw
 
 from graphreader.errors import LibraryError
+from graphreader.library.protocol import IndexedDocument
 from graphreader.library.sqlite_facts import FactRow, add_facts, forget_facts
 from graphreader.library.sqlite_ids import refuse_taken, shorten_id
 from graphreader.library.sqlite_search import passage_terms
@@ -65,14 +66,9 @@ def fact_row(fact: AtomicFact, chunk: int, passage: int | None, span: str) -> Fa
     return FactRow(fact.id, fact.chunk_id, chunk, passage, fact.start, fact.end, is_model, form, text, spellings)
 
 
-def prepare(
-    document: Document,
-    chunks: Sequence[Chunk],
-    passages: Sequence[Passage],
-    facts: Sequence[AtomicFact],
-    settings_key: str,
-) -> Prepared:
+def prepare(indexed: IndexedDocument) -> Prepared:
     """Turn a document's records into rows. Raises ``LibraryError`` where one refers to what is not among them."""
+    document, chunks, passages = indexed.document, indexed.chunks, indexed.passages
     chunk_places = {chunk.id: place for place, chunk in enumerate(chunks)}
     starts: dict[int, list[tuple[int, int]]] = {}
     for place, passage in enumerate(passages):
@@ -81,7 +77,7 @@ def prepare(
     nowhere = Placement(())
     fact_rows = []
     model_texts: dict[int, list[str]] = {}
-    for fact in facts:
+    for fact in indexed.facts:
         chunk_place = _known(chunk_places, fact)
         passage_place = placements.get(chunk_place, nowhere).passage_at(fact.start)
         fact_rows.append(fact_row(fact, chunk_place, passage_place, document.text[fact.start : fact.end]))
@@ -90,7 +86,7 @@ def prepare(
     modelled = {row.chunk for row in fact_rows if row.is_model}
     return Prepared(
         document=document,
-        settings_key=settings_key,
+        settings_key=indexed.settings_key,
         layout=_layout(document),
         blocks=blocks(document.text),
         chunks=[_chunk_row(chunk, chunk_places[chunk.id] in modelled) for chunk in chunks],
@@ -116,6 +112,7 @@ def _layout(document: Document) -> bytes:
         "pages": [(page.number, page.start, page.end) for page in document.pages],
         "headings": [(heading.level, heading.title, heading.start, heading.end) for heading in document.headings],
         "furniture": document.furniture,
+        "metadata": dict(document.metadata),
     }
     return pack(json.dumps(layout, separators=(",", ":")))
 

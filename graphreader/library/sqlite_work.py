@@ -10,7 +10,7 @@ import apsw
 from graphreader.errors import LibraryError
 from graphreader.library.protocol import ExtractionFailure
 from graphreader.library.sqlite_documents import chunk_row, document_row
-from graphreader.library.sqlite_facts import SELECT_FACTS, add_facts, forget_facts, read_facts
+from graphreader.library.sqlite_facts import SELECT_FACTS, FactRow, add_facts, forget_facts, read_facts
 from graphreader.library.sqlite_put import Placement, fact_row
 from graphreader.library.sqlite_scope import within
 from graphreader.library.sqlite_search import SELECT_PASSAGES, passage_terms, read_passages
@@ -44,25 +44,20 @@ def _replace_facts(
     chunks = [(chunk,) for chunk in rows.values()]
     earlier = db.executemany(f"SELECT id FROM facts WHERE chunk = ? AND origin = {is_model}", chunks)
     forget_facts(db, [fact for (fact,) in earlier])
-    documents = {document for (document,) in db.executemany("SELECT document FROM chunks WHERE id = ?", chunks)}
-    if len(documents) > 1:
-        raise LibraryError("The chunks are of several documents. Store each document's facts on their own.")
+    documents = dict(db.executemany("SELECT id, document FROM chunks WHERE id = ?", chunks))
     starts: dict[int, list[tuple[int, int]]] = {chunk: [] for chunk in rows.values()}
     for chunk, start, passage in db.executemany("SELECT chunk, start, id FROM passages WHERE chunk = ?", chunks):
         starts[chunk].append((start, passage))
     placements = {chunk_id: Placement(starts[chunk]) for chunk_id, chunk in rows.items()}
     spans = Spans(db)
-    for document in documents:
-        made = (
-            fact_row(
-                fact,
-                rows[fact.chunk_id],
-                placements[fact.chunk_id].passage_at(fact.start),
-                spans.read(document, fact.start, fact.end),
-            )
-            for fact in facts
-        )
-        add_facts(db, document, list(made))
+    made: dict[int, list[FactRow]] = {}
+    for fact in facts:
+        chunk = rows[fact.chunk_id]
+        span = spans.read(documents[chunk], fact.start, fact.end)
+        row = fact_row(fact, chunk, placements[fact.chunk_id].passage_at(fact.start), span)
+        made.setdefault(documents[chunk], []).append(row)
+    for document, fact_rows in made.items():
+        add_facts(db, document, fact_rows)
     return {chunk: [passage for _, passage in found] for chunk, found in starts.items()}
 
 
