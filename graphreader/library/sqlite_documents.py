@@ -91,8 +91,9 @@ def sources_under(db: apsw.Connection, prefix: str) -> dict[str, str]:
 def remove_sources(db: apsw.Connection, sources: Sequence[str]) -> None:
     """See ``Library.remove_sources``."""
     for source in sources:
-        for (document,) in db.execute("DELETE FROM sources WHERE path = ? RETURNING document", (source,)).fetchall():
-            _remove_if_without_source(db, int(document))
+        found = db.execute("DELETE FROM sources WHERE path = ? RETURNING document", (source,)).fetchone()
+        if found is not None:
+            _remove_if_without_source(db, found[0])
 
 
 def remove_document(db: apsw.Connection, document: int) -> None:
