@@ -52,13 +52,21 @@ def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
 class ScriptedModel:
     """A chat model whose replies come from ``script(prompt, schema)``; a word is a token.
 
-    A script returns a value (sent as JSON), a string (sent as it is), or raises.
+    A script returns a value (sent as JSON), a string (sent as it is), or raises. ``weights`` come with each reply of
+    which a field is to be weighed.
     """
 
-    name = "scripted"
-
-    def __init__(self, script: Script, context_tokens: int = 16_384) -> None:
+    def __init__(
+        self,
+        script: Script,
+        context_tokens: int = 16_384,
+        *,
+        name: str = "scripted",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         self.script = script
+        self.name = name
+        self.weights = weights or {}
         self.context_tokens = context_tokens
         self.calls: list[tuple[str, str]] = []
         self.most_at_once = 0
@@ -71,7 +79,13 @@ class ScriptedModel:
         return sum(self.count_tokens([message.content for message in messages])) + 4
 
     async def complete(
-        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, temperature: float | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: JsonSchema,
+        max_tokens: int,
+        temperature: float | None = None,
+        weigh: str | None = None,
     ) -> Reply:
         prompt = messages[-1].content
         self.calls.append((step_of(schema), prompt))
@@ -85,7 +99,9 @@ class ScriptedModel:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         tokens = text.split(" ")
         cut = " ".join(tokens[:max_tokens])
-        return Reply(cut, self.count_prompt_tokens(messages), 0, len(tokens[:max_tokens]), len(tokens) > max_tokens)
+        truncated = len(tokens) > max_tokens
+        weights = self.weights if weigh is not None else {}
+        return Reply(cut, self.count_prompt_tokens(messages), 0, len(tokens[:max_tokens]), truncated, weights)
 
     def steps(self) -> list[str]:
         """The steps that were asked for, in order."""

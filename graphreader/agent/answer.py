@@ -15,6 +15,10 @@ from prompts import render
 
 NOT_SAID = "The documents do not say."
 
+#: How probable "yes, the excerpts state it" must be for an answer to be given. Small models say yes to nearly
+#: everything, but less firmly where nothing states it; measured by ``benchmarks.answerable``.
+LEAST_PROBABLE: Mapping[str, float] = {"qwen2.5-coder-1.5b-instruct": 0.965}
+_LEAST_PROBABLE_ELSEWHERE = 0.5
 #: Below this share of its own words an answer does not count as stated by an excerpt.
 _STATED = 0.5
 _MAX_REPLY_TOKENS = 128
@@ -45,16 +49,22 @@ async def conclude(
     documents: Mapping[str, Document],
     chunks: Mapping[str, Chunk],
 ) -> Conclusion:
-    """Answer from ``excerpts`` alone; without any, the documents do not say. Raises what ``Gate.ask`` raises."""
+    """Answer from ``excerpts`` alone; the documents do not say where there are none, where the model says so, and where
+    it is not sure enough that they do. Raises what ``Gate.ask`` raises.
+    """
     if not excerpts:
         return Conclusion(NOT_SAID, False, ())
     groups, numbered = grouped(excerpts, documents, chunks)
     prompt = render("answer", groups=groups, question=question)
     schema = answer_schema(len(numbered))
-    reply = await gate.ask(prompt, AnswerReply, schema, max_tokens=_MAX_REPLY_TOKENS, salvage=_salvage)
+    reply, weights = await gate.ask_weighed(
+        prompt, AnswerReply, schema, _MAX_REPLY_TOKENS, weigh="answerable", salvage=_salvage
+    )
     answer = " ".join(reply.answer.split())
     if reply.answerable == "no" or not answer:
         return Conclusion(NOT_SAID, False, ())
+    if weights.get("yes", 1.0) < LEAST_PROBABLE.get(gate.model.name, _LEAST_PROBABLE_ELSEWHERE):
+        return Conclusion(NOT_SAID, False, (), (f"The model's guess, of which it was not sure enough: {answer}",))
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
     citations = _citations(answer, question, named, numbered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)

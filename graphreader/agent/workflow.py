@@ -27,6 +27,8 @@ from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 
 #: Supersteps langgraph allows one explorer beyond its own limits: a net, not a rule.
 _SPARE_STEPS = 20
+#: Notes take at most this part of the answer's window, so that what search found first is read in any case.
+_NOTED_SHARE = 0.6
 #: Where among a run's records its cost so far is kept.
 _USAGE = "usage"
 
@@ -144,6 +146,8 @@ async def _answer(context: RunContext, state: RunState) -> dict[str, Any]:
 
 def evidence_of(context: RunContext, explorers: list[ExplorerState]) -> list[Excerpt]:
     """The notes of all explorers, one excerpt for each span, best first, then what search found; cut to the window."""
+    fit_best = partial(fitting, documents=context.documents, count_tokens=context.count_tokens())
+    most = context.limits.max_answer_tokens
     notes = [note for explorer in explorers for note in explorer["notes"]]
     chunks = {chunk.id: chunk for chunk in context.library.chunks_by_id([note["chunk_id"] for note in notes])}
     texts = [context.text(note["document_id"], note["start"], note["end"]) for note in notes]
@@ -152,8 +156,9 @@ def evidence_of(context: RunContext, explorers: list[ExplorerState]) -> list[Exc
         Excerpt(note["document_id"], note["chunk_id"], *_widened(context, chunks, note), 1, score)
         for note, score in zip(notes, scores, strict=True)
     )
-    found = [hit for hit in context.found if not any(_overlap(hit, note) for note in noted)]
-    return fitting([*noted, *found], context.documents, context.count_tokens(), context.limits.max_answer_tokens)
+    kept = fit_best(noted, max_tokens=int(_NOTED_SHARE * most)) if context.found else noted
+    found = [hit for hit in context.found if not any(_overlap(hit, note) for note in kept)]
+    return fit_best([*kept, *found], max_tokens=most)
 
 
 def _widened(context: RunContext, chunks: Mapping[str, Chunk], note: NoteState) -> tuple[int, int]:

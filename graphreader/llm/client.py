@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx2
 
 from graphreader.errors import ContextTooLongError, ModelError, ModelRefusedError, ModelUnreachableError
+from graphreader.llm.choices import field_probabilities
 from graphreader.llm.protocol import JsonSchema, Message, Reply
 from graphreader.llm.tokens import TokenCounter
 from graphreader.settings import ModelSettings
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletion
 
+#: The likeliest tokens asked for where a choice is to be weighed: endpoints allow from 5 to 20.
+_LIKELIEST_TOKENS = 5
 #: Assumed where neither the settings nor the endpoint name a window.
 _FALLBACK_CONTEXT_TOKENS = 8192
 
@@ -47,6 +50,7 @@ class OpenAIChatModel:
         self._base_url = base_url
         self._context_tokens = context_tokens
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._tells_probabilities = True
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
@@ -74,27 +78,49 @@ class OpenAIChatModel:
         return self._counter.count_prompt(messages)
 
     async def complete(
-        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, temperature: float | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: JsonSchema,
+        max_tokens: int,
+        temperature: float | None = None,
+        weigh: str | None = None,
     ) -> Reply:
         """One call; connection failures, 408, 409, 429 and 5xx are tried again with back-off by the client library."""
         import openai
 
+        request: dict[str, Any] = {
+            "model": self._name,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": self._settings.temperature if temperature is None else temperature,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": schema, "strict": True},
+            },
+        }
         async with self._slots:
             try:
-                completion = await self._client.chat.completions.create(
-                    model=self._name,
-                    messages=cast(Any, [{"role": message.role, "content": message.content} for message in messages]),
-                    max_tokens=max_tokens,
-                    temperature=self._settings.temperature if temperature is None else temperature,
-                    response_format=cast(
-                        Any, {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
-                    ),
-                )
+                completion = await self._create(request, weighed=weigh is not None)
             except openai.APIConnectionError as error:
                 raise self._unreachable(error) from error
             except openai.APIStatusError as error:
                 raise self._refused(error, messages, max_tokens) from error
-        return _reply(completion)
+        return _reply(completion, schema, weigh)
+
+    async def _create(self, request: dict[str, Any], weighed: bool) -> ChatCompletion:
+        """The call itself; an endpoint that refuses to tell probabilities is asked without, now and from then on."""
+        import openai
+
+        create = cast(Any, self._client.chat.completions.create)
+        if weighed and self._tells_probabilities:
+            try:
+                return cast("ChatCompletion", await create(**request, logprobs=True, top_logprobs=_LIKELIEST_TOKENS))
+            except openai.APIStatusError as error:
+                if error.status_code not in (400, 403, 422) or "logprob" not in str(error.message).lower():
+                    raise
+                self._tells_probabilities = False
+        return cast("ChatCompletion", await create(**request))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -151,14 +177,22 @@ async def served_context_tokens(base_url: str, api_key: str, model: str, timeout
     return int(served.get(model, {}).get("max_model_len") or _FALLBACK_CONTEXT_TOKENS)
 
 
-def _reply(completion: ChatCompletion) -> Reply:
+def _reply(completion: ChatCompletion, schema: JsonSchema, weigh: str | None) -> Reply:
     choice = completion.choices[0]
     usage = completion.usage
     details = usage.prompt_tokens_details if usage else None
+    weights: dict[str, float] = {}
+    if weigh is not None and choice.logprobs is not None:
+        tokens = (
+            (token.token, {other.token: other.logprob for other in token.top_logprobs})
+            for token in choice.logprobs.content or ()
+        )
+        weights = field_probabilities(tokens, weigh, schema["properties"][weigh]["enum"])
     return Reply(
         text=choice.message.content or "",
         prompt_tokens=usage.prompt_tokens if usage else 0,
         cached_tokens=(details.cached_tokens or 0) if details else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         truncated=choice.finish_reason == "length",
+        weights=weights,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -70,19 +70,35 @@ class Gate:
         ``salvage`` may rescue what is whole in a reply that ran into ``max_tokens``. Raises ``ContextTooLongError``
         before anything is sent, ``BadModelOutputError`` after the second try, and what ``ChatModel.complete`` raises.
         """
+        reply, _ = await self.ask_weighed(prompt, reply_type, schema, max_tokens, weigh=None, salvage=salvage)
+        return reply
+
+    async def ask_weighed(
+        self,
+        prompt: Prompt,
+        reply_type: type[ReplyT],
+        schema: JsonSchema,
+        max_tokens: int,
+        *,
+        weigh: str | None,
+        salvage: Callable[[str], ReplyT | None] | None = None,
+    ) -> tuple[ReplyT, Mapping[str, float]]:
+        """As ``ask``, with how probable each value of the field ``weigh`` was (see ``ChatModel.complete``)."""
         messages = [Message("system", prompt.system), Message("user", prompt.user)]
         prompt_tokens = self.model.count_prompt_tokens(messages)
         if prompt_tokens + max_tokens > self.model.context_tokens:
             raise ContextTooLongError(prompt_tokens, max_tokens, self.model.context_tokens)
         problem = ""
         for temperature in (None, _RETRY_TEMPERATURE):
-            reply = await self.model.complete(messages, schema=schema, max_tokens=max_tokens, temperature=temperature)
+            reply = await self.model.complete(
+                messages, schema=schema, max_tokens=max_tokens, temperature=temperature, weigh=weigh
+            )
             self._usage += Usage(1, reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
             rescued = salvage(reply.text) if salvage is not None and reply.truncated else None
             if rescued is not None:
-                return rescued
+                return rescued, reply.weights
             try:
-                return reply_type.model_validate(json.loads(reply.text))
+                return reply_type.model_validate(json.loads(reply.text)), reply.weights
             except (json.JSONDecodeError, ValidationError) as error:
                 problem = f"{type(error).__name__}{', cut at its token limit' if reply.truncated else ''}"
         raise BadModelOutputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 JsonSchema = Mapping[str, Any]
@@ -19,13 +19,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model answered. ``truncated``: the reply's token limit was reached before it had finished."""
+    """What a model answered. ``truncated``: the reply's token limit was reached before it had finished.
+
+    ``weights``: the probability of each value of the field that was to be weighed; empty where the endpoint does not
+    say.
+    """
 
     text: str
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
     truncated: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class ChatModel(Protocol):
@@ -46,9 +51,16 @@ class ChatModel(Protocol):
         """Tokens of a whole prompt as the server will see it, chat template included."""
 
     async def complete(
-        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, temperature: float | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: JsonSchema,
+        max_tokens: int,
+        temperature: float | None = None,
+        weigh: str | None = None,
     ) -> Reply:
-        """One call, the reply constrained to ``schema``.
+        """One call, the reply constrained to ``schema``. ``weigh`` names an enumerated string field of the schema whose
+        values' probabilities are wanted, in ``Reply.weights``.
 
         Raises ``ModelUnreachableError``, ``ModelRefusedError`` or ``ContextTooLongError``.
         """

@@ -223,3 +223,24 @@ async def test_facts_already_seen_by_schema_only_unread_chunks_are_offered(make_
     assert offered[0]
     assert all(not letters for letters in offered[1:])
     assert step_of({"properties": {"steps": {}}}) == "plan"
+
+
+@pytest.mark.parametrize(
+    ("name", "probability", "answerable"),
+    [
+        ("scripted", 0.51, True),
+        ("scripted", 0.49, False),
+        ("qwen2.5-coder-1.5b-instruct", 0.95, False),
+        ("qwen2.5-coder-1.5b-instruct", 0.98, True),
+    ],
+)
+async def test_an_answer_the_model_is_not_sure_of_is_withheld_but_told(
+    make_context: Any, name: str, probability: float, answerable: bool
+) -> None:
+    model = ScriptedModel(by_step(CAREFUL), name=name, weights={"yes": probability, "no": 1 - probability})
+    result = (await workflow.run(make_context(model), "run"))["result"]
+    assert result["answerable"] is answerable
+    if not answerable:
+        assert result["answer"] == NOT_SAID
+        assert result["citations"] == []
+        assert "Tarn Bridge" in result["warnings"][0]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import pytest
@@ -127,3 +129,47 @@ async def test_retries_are_bounded_and_a_passing_fault_passes() -> None:
     with pytest.raises(ModelRefusedError):
         await model(handler, retries=1).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
     assert calls == -8
+
+
+CHOICE = {"type": "object", "properties": {"said": {"type": "string", "enum": ["yes", "no"]}}, "required": ["said"]}
+
+
+def weighed_completion() -> dict[str, object]:
+    def token(text: str, **likeliest: float) -> dict[str, object]:
+        top = [{"token": name, "logprob": logprob, "bytes": None} for name, logprob in likeliest.items()]
+        return {"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": top}
+
+    body: dict[str, Any] = completion('{"said":"yes"}')
+    tokens = [token('{"said":"'), token("yes", yes=math.log(0.6), no=math.log(0.3)), token('"}')]
+    body["choices"][0]["logprobs"] = {"content": tokens, "refusal": None}
+    return body
+
+
+async def test_a_choice_is_weighed_where_it_was_asked_for() -> None:
+    seen: list[dict[str, object]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(json.loads(request.content))
+        return httpx2.Response(200, json=weighed_completion())
+
+    asked = model(handler)
+    reply = await asked.complete(MESSAGES, schema=CHOICE, max_tokens=9, weigh="said")
+    assert reply.weights == pytest.approx({"yes": 2 / 3, "no": 1 / 3})
+    assert (await asked.complete(MESSAGES, schema=CHOICE, max_tokens=9)).weights == {}
+    assert [request.get("logprobs") for request in seen] == [True, None]
+
+
+async def test_an_endpoint_that_tells_no_probabilities_is_asked_without_them() -> None:
+    seen: list[bool] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        asked = "logprobs" in json.loads(request.content)
+        seen.append(asked)
+        refusal = {"error": {"message": "logprobs are not supported with this model"}}
+        return httpx2.Response(400, json=refusal) if asked else httpx2.Response(200, json=completion('{"said":"no"}'))
+
+    asked = model(handler)
+    for _ in range(2):
+        reply = await asked.complete(MESSAGES, schema=CHOICE, max_tokens=9, weigh="said")
+        assert (reply.text, reply.weights) == ('{"said":"no"}', {})
+    assert seen == [True, False, False]
