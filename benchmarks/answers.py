@@ -54,27 +54,27 @@ class Case:
 def example_cases() -> Iterator[Case]:
     """The shipped report's questions."""
     report = next(_EXAMPLES.glob("*.pdf"))
-    for row in _rows(_EXAMPLES / "questions.jsonl"):
+    for row in rows_of(_EXAMPLES / "questions.jsonl"):
         gold = (row["answer"], *row["aliases"]) if row["answerable"] else ()
         yield Case(f"example-{row['id']}", row["type"], report, row["question"], gold, tuple(row["pages"]))
 
 
 def data_cases(data: Path, work: Path) -> Iterator[Case]:
     """Ten questions of public datasets; a story is written out as a file of its own."""
-    rows = _rows(data / "financebench" / "questions.jsonl")
+    rows = rows_of(data / "financebench" / "questions.jsonl")
     for number, gold in _FINANCEBENCH_ROWS.items():
         row = rows[number]
         pages = tuple(evidence["evidence_page_num"] + 1 for evidence in row["evidence"])
         source = data / "financebench" / "pdfs" / f"{row['doc_name']}.pdf"
         yield Case(row["financebench_id"], "financebench", source, row["question"], (gold,), pages)
-    rows = _rows(data / "mmlongbench" / "questions.jsonl")
+    rows = rows_of(data / "mmlongbench" / "questions.jsonl")
     for number in _MMLONGBENCH_ROWS:
         row = rows[number]
         answers = () if row["answer"] == "Not answerable" else (row["answer"],)
         source = data / "mmlongbench" / "documents" / row["doc_id"]
         yield Case(f"mmlongbench-{number}", "mmlongbench", source, row["question"], answers, _pages(row))
-    rows = _rows(data / "fairytaleqa" / "questions.jsonl")
-    sections = _rows(data / "fairytaleqa" / "sections.jsonl")
+    rows = rows_of(data / "fairytaleqa" / "questions.jsonl")
+    sections = rows_of(data / "fairytaleqa" / "sections.jsonl")
     for row in (rows[number] for number in _FAIRYTALE_ROWS):
         source = work / f"{row['story']}.txt"
         source.write_text("\n\n".join(part["text"] for part in sections if part["story"] == row["story"]), "utf-8")
@@ -85,13 +85,13 @@ def is_right(answer: Answer, case: Case) -> bool:
     """Whether the answer is the gold one; for a case without gold, whether it says that there is none."""
     if not case.gold or not answer.answerable:
         return not case.gold and not answer.answerable
-    return any(_holds(answer.answer, gold) for gold in case.gold)
+    return any(holds(answer.answer, gold) for gold in case.gold)
 
 
 def is_cited(answer: Answer, case: Case) -> bool:
     """Whether one of the quotes lies on a gold page or contains the gold answer."""
     return any(
-        citation.page in case.pages or any(_holds(citation.quote, gold) for gold in case.gold)
+        citation.page in case.pages or any(holds(citation.quote, gold) for gold in case.gold)
         for citation in answer.citations
     )
 
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     records = options.out / "records.jsonl"
     cases = [*data_cases(options.data, options.out)] if options.data is not None else []
     cases += list(example_cases())[: options.limit]
-    done = {(record["id"], record["mode"]) for record in _rows(records)} if records.exists() else set()
+    done = {(record["id"], record["mode"]) for record in rows_of(records)} if records.exists() else set()
     with GraphReader(options.out / "library.db") as reader, records.open("a", encoding="utf-8") as file:
         for mode in options.modes:
             for case in cases:
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     print(
                         f"{mode:<7} {case.id:<40} {'right' if record['right'] else 'wrong'}  {record['answer']!r:.80}"
                     )
-    _report(_rows(records))
+    _report(rows_of(records))
 
 
 def _ask(reader: GraphReader, case: Case, mode: Mode) -> dict[str, Any]:
@@ -185,7 +185,8 @@ def _row(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def _holds(text: str, gold: str) -> bool:
+def holds(text: str, gold: str) -> bool:
+    """Whether the words of ``gold`` stand in ``text`` one after the other, case, articles and thousands apart."""
     words, wanted = _words(text), _words(gold)
     return any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1))
 
@@ -201,7 +202,8 @@ def _pages(row: dict[str, Any]) -> tuple[int, ...]:
     return tuple(json.loads(listed) if isinstance(listed, str) else listed)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

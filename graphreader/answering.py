@@ -73,7 +73,7 @@ async def _by_search(
     settings: Settings,
     on_step: OnStep,
 ) -> Answer:
-    excerpts = fitting(_found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
+    excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
     trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
@@ -146,7 +146,7 @@ def run_context(
         limits=settings.explore,
         relevance=relevance_of(question, (), scores),
         start_nodes=_start_nodes(found),
-        found=tuple(_found_excerpts(found)),
+        found=tuple(found_excerpts(found)),
         on_step=on_step,
     )
 
@@ -159,7 +159,8 @@ def _start_nodes(found: SearchResult) -> tuple[StartNode, ...]:
     return tuple(nodes)[:_START_NODES]
 
 
-def _found_excerpts(found: SearchResult) -> list[Excerpt]:
+def found_excerpts(found: SearchResult) -> list[Excerpt]:
+    """The best passages of a search as evidence, overlapping ones joined."""
     return merged(
         Excerpt(
             ranked.passage.document_id,
