@@ -14,8 +14,11 @@ from typing import Any
 from graphreader.ingest.chunk import readable_sentences
 from graphreader.records import Chunk, Citation, Document
 from graphreader.text.terms import terms
-from memory import fit
 
+#: What an excerpt costs beside its text: its number, its share of a title, line breaks.
+_TOKENS_PER_EXCERPT = 16
+#: A longer neighbour of a noted sentence is a statement of its own rather than what the sentence refers to.
+_MAX_CONTEXT_CHARACTERS = 240
 #: A question's words count less than the answer's when the sentence that carries an answer is looked for.
 _QUESTION_WEIGHT = 0.3
 
@@ -55,9 +58,16 @@ def fitting(
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
 ) -> list[Excerpt]:
-    """The best excerpts that the window holds."""
+    """The best excerpts that the window holds, at least one; one that is too long makes way for those behind it."""
     texts = [one_line(documents[item.document_id], item.start, item.end) for item in excerpts]
-    return list(excerpts[: fit(texts, count_tokens, max_tokens, tokens_per_item=16)])
+    kept: list[Excerpt] = []
+    left = max_tokens
+    for excerpt, tokens in zip(excerpts, count_tokens(texts), strict=True):
+        cost = tokens + _TOKENS_PER_EXCERPT
+        if cost <= left or not kept:
+            kept.append(excerpt)
+            left -= cost
+    return kept
 
 
 def grouped(
@@ -101,7 +111,7 @@ def share(words: str, text: str) -> float:
 
 
 def in_context(document: Document, chunk: Chunk, start: int, end: int) -> tuple[int, int]:
-    """A noted sentence with the one before and the one after it, within its chunk.
+    """A noted sentence with the one before and the one after it, within its chunk, where they are short.
 
     What "he" or "that year" means mostly stands there, and a small model that names a sentence is often one off.
     """
@@ -109,7 +119,10 @@ def in_context(document: Document, chunk: Chunk, start: int, end: int) -> tuple[
     held = [index for index, span in enumerate(spans) if span[0] < end and start < span[1]]
     if not held:
         return start, end
-    return spans[max(held[0] - 1, 0)][0], spans[min(held[-1] + 1, len(spans) - 1)][1]
+    before, after = spans[max(held[0] - 1, 0)], spans[min(held[-1] + 1, len(spans) - 1)]
+    first = before[0] if before[1] - before[0] <= _MAX_CONTEXT_CHARACTERS else spans[held[0]][0]
+    last = after[1] if after[1] - after[0] <= _MAX_CONTEXT_CHARACTERS else spans[held[-1]][1]
+    return first, last
 
 
 def one_line(document: Document, start: int, end: int) -> str:
