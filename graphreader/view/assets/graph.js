@@ -7,6 +7,7 @@
 function drawGraph(svg, nodes, edges, byGroup, on) {
   const LABEL_CHARACTERS = 28, LABEL_PIXELS = 13, TOUCH_PIXELS = 20, MOUSE_PIXELS = 5, EDGE_PIXELS = 6;
   const COLOURS = 8, ALWAYS_LABELLED = 30, MOST_STRETCHED = 1.6, LARGEST_SCALE = 130;
+  const SMALLEST_SIZE = 0.5, ROOMY_SCALE = 40, CONTROLS = [150, 56];  // width and height of the buttons' corner
 
   function draw(tag, attributes, parent) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -22,12 +23,12 @@ function drawGraph(svg, nodes, edges, byGroup, on) {
   const lines = edges.map((edge) => draw("line", {
     class: "edge", "stroke-width": (1 + 2.5 * Math.log1p(edge.shared) / Math.log1p(mostShared)).toFixed(2),
   }, edgeLayer));
-  const radius = nodes.map((node) => 4 + 9 * Math.sqrt(node.count / mostFacts) + (node.reached === "question" ? 3 : 0));
+  const fullRadius = nodes.map((node) => 4 + 9 * Math.sqrt(node.count / mostFacts) + (node.reached === "question" ? 3 : 0));
   const shapes = nodes.map((node, number) => {
     const colour = byGroup ? (node.group !== null && node.group < COLOURS ? `group${node.group}` : "") : node.reached;
     const facts = `${node.count} ${node.count === 1 ? "fact" : "facts"}`;
     const shape = draw("g", { class: `node ${colour}`, role: "button", tabindex: "-1", "aria-label": `${node.spellings[0]}, ${facts}` }, nodeLayer);
-    draw("circle", { r: radius[number].toFixed(1) }, shape);
+    draw("circle", {}, shape);
     const characters = Array.from(node.spellings[0]);
     draw("text", {}, shape).textContent =
       characters.length > LABEL_CHARACTERS ? characters.slice(0, LABEL_CHARACTERS - 1).join("") + "…" : node.spellings[0];
@@ -35,12 +36,13 @@ function drawGraph(svg, nodes, edges, byGroup, on) {
   });
   const labelWidth = shapes.map((shape) => shape.lastChild.getComputedTextLength());
   // What the question names and what is frequent gets its label first, and is drawn last, above the others.
-  const importance = nodes.map((_, number) => number).sort((one, other) => radius[other] - radius[one] || one - other);
+  const importance = nodes.map((_, number) => number).sort((one, other) => fullRadius[other] - fullRadius[one] || one - other);
   nodeLayer.append(...importance.map((number) => shapes[number]).reverse());
 
-  // A point of the layout lies at (x * scaleX + left, y * scaleY + top) on the screen; circles and labels keep their size.
+  // A point of the layout lies at (x * scaleX + left, y * scaleY + top) on the screen. Labels keep their size, circles
+  // too unless they stand close.
   const view = { scaleX: 1, scaleY: 1, left: 0, top: 0, touched: false };
-  let points = [], boxes = new Map();
+  let points = [], radius = fullRadius, boxes = new Map();
   let chosen = -1, hovered = -1, marked = new Set();
 
   const overlap = (one, other) => one[0] < other[2] && one[2] > other[0] && one[1] < other[3] && one[3] > other[1];
@@ -60,7 +62,8 @@ function drawGraph(svg, nodes, edges, byGroup, on) {
   function placeLabels() {
     const { width, height } = svg.getBoundingClientRect();
     const circles = points.map(([x, y], number) => [x - radius[number], y - radius[number], x + radius[number], y + radius[number]]);
-    const seen = (box) => box[0] >= 0 && box[1] >= 0 && box[2] <= width && box[3] <= height;
+    const controls = [width - CONTROLS[0], height - CONTROLS[1], width, height];
+    const seen = (box) => box[0] >= 0 && box[1] >= 0 && box[2] <= width && box[3] <= height && !overlap(box, controls);
     boxes = new Map();
     // The best place where no other label stands: one over no circle, or, for what matters most, over the fewest.
     function placeFor(number, mayCover) {
@@ -85,13 +88,18 @@ function drawGraph(svg, nodes, edges, byGroup, on) {
   }
 
   function update() {
+    const size = Math.min(1, Math.max(SMALLEST_SIZE, Math.sqrt(view.scaleX * view.scaleY) / ROOMY_SCALE));
+    radius = fullRadius.map((full) => full * size);
     points = nodes.map((node) => [node.x * view.scaleX + view.left, node.y * view.scaleY + view.top]);
     lines.forEach((line, number) => {
       const [one, other] = edges[number].ends.map((end) => points[end]);
       line.setAttribute("x1", one[0].toFixed(1)); line.setAttribute("y1", one[1].toFixed(1));
       line.setAttribute("x2", other[0].toFixed(1)); line.setAttribute("y2", other[1].toFixed(1));
     });
-    shapes.forEach((shape, number) => shape.setAttribute("transform", `translate(${points[number].map((c) => c.toFixed(1)).join(" ")})`));
+    shapes.forEach((shape, number) => {
+      shape.setAttribute("transform", `translate(${points[number].map((c) => c.toFixed(1)).join(" ")})`);
+      shape.firstChild.setAttribute("r", radius[number].toFixed(1));
+    });
     placeLabels();
   }
 
@@ -243,7 +251,12 @@ function drawGraph(svg, nodes, edges, byGroup, on) {
   });
 
   const middle = (factor) => () => { const { width, height } = svg.getBoundingClientRect(); zoom(factor, width / 2, height / 2); };
-  new ResizeObserver(() => (view.touched ? update() : fit())).observe(svg);
+  new ResizeObserver(() => {
+    const { width, height } = svg.getBoundingClientRect();
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);  // paper is not so wide: there the whole is scaled
+    if (view.touched) update();
+    else fit();
+  }).observe(svg);
 
   return {
     importance, fit, zoomIn: middle(1.4), zoomOut: middle(1 / 1.4), reveal,
