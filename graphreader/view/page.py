@@ -23,7 +23,7 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 
 
 def page_of(neighbourhood: Neighbourhood) -> str:
-    """The neighbourhood as an HTML page of its own, for any browser of 2022 or later."""
+    """The neighbourhood as an HTML page of its own, for any browser of 2023 or later."""
     scripts = [_asset(name) for name in _SCRIPTS]
     style = _asset("page.css")
     parts = {

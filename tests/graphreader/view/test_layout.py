@@ -16,7 +16,7 @@ LINKS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), st.in
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(LINKS)
 def test_every_node_has_a_place_of_its_own(links: list[tuple[str, str, int]]) -> None:
     places = places_of(NAMES, links)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import networkx
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphreader.view.links import strongest_links
@@ -23,6 +23,7 @@ def graphs(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, list[tuple[str, i
     return counts, neighbours
 
 
+@settings(deadline=None)
 @given(graphs(), st.integers(1, 4))
 def test_few_links_hold_together_what_belongs_together(
     graph: tuple[dict[str, int], dict[str, list[tuple[str, int]]]], per_node: int

@@ -90,7 +90,7 @@ def test_markup_in_a_document_stays_text() -> None:
 
 
 #: HTML reads line ends as one kind, and has no place for NUL; the title has them, data keeps everything.
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1))
 def test_any_text_stays_text(text: str) -> None:
     check_text_stays_text(text)
