@@ -173,8 +173,24 @@ def graph(
     graph_format: Annotated[GraphFormat, typer.Option("--format", help="Format.")] = GraphFormat.GRAPHML,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default: stdout.")] = None,
     document: Annotated[list[str] | None, typer.Option(help="Only these documents.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a part of it to this file as a page to explore in a browser.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="For --html: the part this question leads to.")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=500, help="For --html: how many key elements.", show_default="100")
+    ] = None,
 ) -> None:
-    """Export the graph of key elements, for Gephi, networkx and the like."""
+    """Export the graph of key elements, for Gephi, networkx and the like, or as a page to explore (--html)."""
+    if html is not None:
+        if output is not None:
+            raise typer.BadParameter("--html names its own file: leave --output out.")
+        _write_page(html, library, question, document or [], nodes or 100)
+        return
+    if question is not None or nodes is not None:
+        raise typer.BadParameter("--question and --nodes choose what a page shows: add --html FILE.")
     import networkx
 
     from graphreader.graph import graph_of
@@ -190,6 +206,22 @@ def graph(
             _write(output, text)
         else:
             sys.stdout.write(text)
+
+
+def _write_page(path: Path, library: Path | None, question: str | None, documents: list[str], max_nodes: int) -> None:
+    from graphreader.view import page_of
+
+    with _reader(library, existing=True) as (reader, terminal):
+        shown = reader.neighbourhood(question, documents, max_nodes=max_nodes)
+        for warning in shown.warnings:
+            terminal.say(f"Note: {warning}")
+        if not shown.nodes:
+            what = "Nothing in the graph fits the question" if question else "The graph has no key elements here"
+            terminal.warn(f"{what}: {path} was not written.")
+            raise typer.Exit(EXIT_NOT_SAID)
+        _write(path, page_of(shown))
+        counts = f"{len(shown.nodes)} key elements, {len(shown.edges)} links, {len(shown.facts):,} facts"
+        terminal.say(f"{path}: {counts}. Open it in a browser.")
 
 
 @app.command()

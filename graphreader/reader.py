@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphreader.indexing import IndexReport, OnProgress
     from graphreader.llm.embed import Embedder
     from graphreader.llm.protocol import ChatModel
+    from graphreader.view import Neighbourhood
 
 _GIVE_WAY_POLL_SECONDS = 0.25
 
@@ -145,12 +146,12 @@ class GraphReader:
             self._put_off.popleft()
         return True
 
-    def _not_searched(self, document_ids: Sequence[str] | None) -> tuple[str, ...]:
+    def _not_searched(self, document_ids: Sequence[str] | None, *, by_vectors: bool = True) -> tuple[str, ...]:
         """A warning about what a question cannot reach yet, if there is such."""
         from graphreader.coverage import coverage_of
         from graphreader.indexing import text_only_key
 
-        embedder = self._connect().embedder
+        embedder = self._connect().embedder if by_vectors else None
         coverage = coverage_of(
             self.library, document_ids, text_only_key(self.settings.index), embedder.name if embedder else None
         )
@@ -310,6 +311,39 @@ class GraphReader:
     def documents(self) -> list[DocumentSummary]:
         """What the library holds."""
         return self.library.summaries()
+
+    def neighbourhood(
+        self, question: str | None = None, documents: str | Sequence[str] = (), *, max_nodes: int = 100
+    ) -> Neighbourhood:
+        """The part of the graph that ``question`` leads to, without one the most connected key elements.
+
+        ``documents`` (of the library: id, title, file name or path) narrow it; ``graphreader.view.page_of`` makes it
+        a page. Raises ``LibraryError``, also where the library is empty, and ``DocumentNotFoundError``.
+        """
+        from graphreader.view import around_question, most_connected
+
+        if question is not None and not question.strip():
+            raise GraphReaderError("The question is empty: say what you want to find.")
+        if not self.library.document_ids():
+            raise LibraryError(
+                f"The library {self.library_path} holds no documents: run `graphreader index SOURCE...`."
+            )
+        names = [documents] if isinstance(documents, str) else list(documents)
+        chosen = list(dict.fromkeys(self.library.find(name) for name in names)) or None
+        if question is None:
+            shown = most_connected(self.library, self._title_of(chosen), documents=chosen, max_nodes=max_nodes)
+        else:
+            embedder = self._connect().embedder
+            shown = around_question(
+                self.library, question.strip(), documents=chosen, embedder=embedder, max_nodes=max_nodes
+            )
+        return replace(shown, warnings=self._not_searched(chosen, by_vectors=question is not None))
+
+    def _title_of(self, chosen: Sequence[str] | None) -> str:
+        """What to call these documents (None: all) together."""
+        document_ids = self.library.document_ids() if chosen is None else list(chosen)
+        first = self.library.layout(document_ids[0]).title
+        return first if len(document_ids) == 1 else f"{len(document_ids):,} documents of {self.library_path.name}"
 
     def remove(self, name: str) -> str:
         """Remove a document (by id, title, file name or path) with all that came from it; returns its id."""

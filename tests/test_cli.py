@@ -95,7 +95,17 @@ def test_exit_code_three_where_the_documents_do_not_say(run_unanswered: Run) -> 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["ask"], ["ask", "Q?", "--mode", "guess"], ["index"], ["nonsense"], ["index", "x", "--facts", "some"]]
+    "arguments",
+    [
+        ["ask"],
+        ["ask", "Q?", "--mode", "guess"],
+        ["index"],
+        ["nonsense"],
+        ["index", "x", "--facts", "some"],
+        ["graph", "--question", "Who?"],
+        ["graph", "--html", "g.html", "--output", "g.graphml"],
+        ["graph", "--html", "g.html", "--nodes", "0"],
+    ],
 )
 def test_exit_code_two_for_wrong_usage(run: Run, arguments: list[str]) -> None:
     done = run(*arguments)
@@ -186,6 +196,43 @@ def test_the_graph_is_exported(run: Run) -> None:
     assert nodes["ada brandt"]["facts"] == 2
     assert run("graph", "--output", "out/graph.graphml").returncode == 0
     assert ElementTree.parse("out/graph.graphml").getroot().tag.endswith("graphml")
+
+
+def test_the_graph_is_written_as_a_page(run: Run) -> None:
+    run("index", "tides.md")
+    done = run("graph", "--html", "out/tides.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "out/tides.html" in done.stderr
+    page = Path("out/tides.html").read_text(encoding="utf-8")
+    assert "<title>Tides</title>" in page
+    assert "Ada Brandt was born in Lowick." in page
+    question = "Where was Ada Brandt born?"
+    assert run("graph", "--html", "q.html", "--question", question, "--document", "tides.md").returncode == 0
+    assert f"<title>{question}</title>" in Path("q.html").read_text(encoding="utf-8")
+
+
+def test_a_page_of_nothing_is_not_written(run: Run) -> None:
+    run("index", "tides.md")
+    done = run("graph", "--html", "q.html", "-q", "Xylophon?")
+    assert done.returncode == 3
+    assert "q.html was not written" in done.stderr
+    assert not Path("q.html").exists()
+
+
+def test_a_page_that_cannot_be_made(run: Run) -> None:
+    assert "graphreader index" in run("graph", "--html", "g.html").stderr
+    run("index", "tides.md")
+    for arguments, words in (
+        (["g.html", "--document", "nowhere.md"], "nowhere.md"),
+        (["tides.md/g.html"], "tides.md/g.html"),
+        (["g.html", "--question", " "], "empty"),
+    ):
+        done = run("graph", "--html", *arguments)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not Path("g.html").exists()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])

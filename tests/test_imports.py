@@ -28,6 +28,7 @@ ORDER = [
     {"graphreader.library"},
     {"graphreader.search"},
     {"graphreader.agent"},
+    {"graphreader.view"},
     {"graphreader.serve"},
     {"graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
     {"graphreader.indexing", "graphreader.answering"},
