@@ -34,7 +34,8 @@ def save(tmp_path: Path) -> Iterator[Save]:
 
 def _save(parent: Path, name: str, kind: str, *, pooling: str = "mean", prompts: dict[str, str] | None = None) -> Path:
     import torch
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from tokenizers import Tokenizer, pre_tokenizers, processors
     from tokenizers.models import WordLevel
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
@@ -59,10 +60,8 @@ def _save(parent: Path, name: str, kind: str, *, pooling: str = "mean", prompts:
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(bare)
     tokenizer.save_pretrained(bare)
-    transformer = models.Transformer(str(bare))
-    whole = SentenceTransformer(
-        modules=[transformer, models.Pooling(16, pooling), models.Normalize()], prompts=prompts, device="cpu"
-    )
+    modules = [Transformer(str(bare)), Pooling(16, pooling), Normalize()]
+    whole = SentenceTransformer(modules=modules, prompts=prompts, device="cpu")
     whole.save_pretrained(str(folder), create_model_card=False)
     return folder
 
