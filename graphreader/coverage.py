@@ -28,6 +28,7 @@ class Coverage:
     documents_without_graph: int = 0
     passages_without_vector: int = 0
     passages: int = 0
+    embedder: str = ""
 
     def __str__(self) -> str:
         """A sentence for people; empty where everything is searched."""
@@ -37,8 +38,14 @@ class Coverage:
         if self.documents_without_graph:
             parts.append(f"{_count(self.documents_without_graph, 'document')} searched without graph")
         if self.passages_without_vector:
-            parts.append(f"{self.passages_without_vector:,} of {_count(self.passages, 'passage')} without vector")
-        return f"Not indexed completely yet: {', '.join(parts)}." if parts else ""
+            passages = f"{self.passages_without_vector:,} of {_count(self.passages, 'passage')}"
+            parts.append(f"{passages} without vector of {self.embedder!r}")
+        if not parts:
+            return ""
+        sentence = f"Not indexed completely yet: {', '.join(parts)}."
+        if self.documents_without_graph or self.passages_without_vector:
+            sentence += " If no command is at work on it, run `graphreader index` on the sources again."
+        return sentence
 
 
 def coverage_of(
@@ -54,6 +61,7 @@ def coverage_of(
         documents_without_graph=len(missed),
         passages_without_vector=max(0, passages - vectors),
         passages=passages,
+        embedder=embedder_name or "",
     )
 
 

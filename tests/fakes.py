@@ -135,3 +135,6 @@ class WordEmbedder:
             for term in terms(text) or ["-"]:
                 matrix[row, hashlib.sha256(term.encode()).digest()[0] % self.dimensions] += 1.0
         return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.embed(texts)

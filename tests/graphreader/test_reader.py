@@ -343,6 +343,29 @@ def test_an_index_that_was_cut_short_is_completed_by_indexing_again(tmp_path: Pa
             assert reader.search("mill").warnings == () or cut_short
 
 
+def test_a_library_made_by_another_embedder_is_told_and_searched_by_its_text(
+    tmp_path: Path, files: Path, model: ScriptedModel
+) -> None:
+    class Another(WordEmbedder):
+        name = "another"
+        dimensions = 32
+
+    with GraphReader(tmp_path / "l.db", model=model, embedder=WordEmbedder()) as reader:
+        reader.index(str(files))
+        expected = reader.search("hives", kind="chunks")
+        assert expected.warnings == ()
+    with GraphReader(tmp_path / "l.db", model=model, embedder=Another()) as reader:
+        count = reader.library.passage_count()
+        by_text = reader.search("hives", kind="chunks")
+        assert by_text.found[0].text == expected.found[0].text
+        assert f"{count} of {count} passages without vector of 'another'" in by_text.warnings[0]
+        assert "run `graphreader index` on the sources again" in by_text.warnings[0]
+        reader.index(str(files))
+        assert reader.search("hives", kind="chunks").warnings == ()
+    with GraphReader(tmp_path / "l.db", model=model, embedder=WordEmbedder()) as reader:
+        assert reader.search("hives", kind="chunks") == expected
+
+
 def test_an_answer_says_what_was_not_searched(tmp_path: Path, model: ScriptedModel) -> None:
     source = many_chunks(tmp_path)
     settings = Settings.load(index={"max_chunk_tokens": 100, "max_wait_seconds": 0})

@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 
 from graphreader.errors import MissingDependencyError, SettingsError, WeightsError
-from graphreader.llm.bert import TORCH_FROM_TEXTS, BertEmbedder, is_plain_bert
-from graphreader.llm.embed import (
-    DEFAULT_EMBEDDER,
-    Embedder,
-    SentenceTransformerEmbedder,
-    is_english_only,
-    open_embedder,
-    packaged_folder,
-)
+from graphreader.llm.bert import TORCH_FROM_TEXTS, BertEmbedder
+from graphreader.llm.bert_files import is_plain_bert
+from graphreader.llm.embed import DEFAULT_EMBEDDER, Embedder, is_english_only, open_embedder, packaged_folder
+from graphreader.llm.sentence_transformer import SentenceTransformerEmbedder
 
 
 def _has_weights() -> bool:
@@ -73,9 +68,20 @@ def test_the_two_ways_agree_and_order_is_kept(embedder: Embedder) -> None:
 
 
 @needs_weights
-def test_what_is_beyond_the_window_is_not_seen(embedder: Embedder) -> None:
-    inside = "word " * embedder.max_tokens
-    np.testing.assert_array_equal(embedder.embed([inside]), embedder.embed([inside + "bees honey"]))
+def test_what_is_beyond_the_window_is_seen_too(embedder: Embedder) -> None:
+    inside = "The harbour was bought in 1987. " * 60
+    alone, followed, bees = embedder.embed([inside, inside + "Bees make honey from heather. " * 60, "Bees make honey."])
+    assert followed @ bees > alone @ bees + 0.2
+    assert followed @ alone > 0.5
+    np.testing.assert_allclose(embedder.embed([inside, *["a"] * TORCH_FROM_TEXTS])[0] @ alone, 1.0, atol=1e-3)
+
+
+@needs_weights
+def test_the_packaged_embedder_has_one_name_and_reads_questions_as_passages(embedder: Embedder) -> None:
+    opened = open_embedder(f"sentence-transformers/{DEFAULT_EMBEDDER}")
+    assert isinstance(opened, BertEmbedder)
+    assert (opened.name, opened.english_only) == (embedder.name, True)
+    np.testing.assert_array_equal(embedder.embed_queries(TEXTS[:2]), embedder.embed(TEXTS[:2]))
 
 
 @needs_weights
@@ -149,6 +155,10 @@ def test_another_architecture_takes_the_general_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("intfloat/e5-small-v2", True),
+        ("thenlper/gte-base", True),
+        ("Alibaba-NLP/gte-multilingual-base", False),
+        ("sentence-transformers/paraphrase-multilingual-mpnet-base-v2", False),
         ("all-MiniLM-L6-v2", True),
         ("sentence-transformers/all-MiniLM-L12-v2", True),
         ("BAAI/bge-small-en-v1.5", True),
