@@ -49,7 +49,8 @@ class _Kept:
 
     ids: dict[int, str] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
-    scopes: dict[tuple[str, ...], Scope] = field(default_factory=dict)
+    #: By the documents, and how many documents and passages there were.
+    scopes: dict[tuple[tuple[str, ...], int, int], Scope | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,20 @@ class PassageTable:
         """The passages of these documents; None for the whole library, also where all documents are named."""
         if documents is None:
             return None
-        key = tuple(documents)
-        if key not in self.kept.scopes or len(self.kept.scopes[key].within) != len(self.rows):
-            if len(self.kept.scopes) >= _KEPT_SCOPES:
-                self.kept.scopes = {}
-            self.kept.scopes[key] = self._scope(db, key)
-        scope = self.kept.scopes[key]
-        return scope
+        ((document_count,),) = db.execute("SELECT count(*) FROM documents")
+        key = (tuple(documents), document_count, len(self.rows))
+        scopes = self.kept.scopes
+        if key not in scopes:
+            if len(scopes) >= _KEPT_SCOPES:
+                scopes = self.kept.scopes = {}
+            scopes[key] = self._scope(db, key[0], document_count)
+        return scopes[key]
 
-    def _scope(self, db: apsw.Connection, documents: tuple[str, ...]) -> Scope:
+    def _scope(self, db: apsw.Connection, documents: Sequence[str], document_count: int) -> Scope | None:
         names = [(name,) for name in dict.fromkeys(documents)]
         chosen = np.array([row for (row,) in db.executemany("SELECT id FROM documents WHERE public_id = ?", names)])
+        if len(chosen) == document_count:
+            return None
         within = np.isin(self.documents, chosen)
         edges = np.flatnonzero(np.diff(np.concatenate(([False], within, [False])).astype(np.int8)))
         ranges = [(int(self.rows[first]), int(self.rows[end - 1])) for first, end in edges.reshape(-1, 2)]
