@@ -15,16 +15,6 @@ from graphreader.library.sqlite_memory import PassageTable, Scope
 
 #: Key elements whose edges are counted at once: bounds the memory that ``edges`` takes.
 _KEYS_AT_ONCE = 500
-#: Joins ``key_groups AS k`` to those of a scope.
-_WITHIN = "JOIN json_each(:ranges) AS r ON k.fact_group BETWEEN r.value ->> 0 AND r.value ->> 1"
-
-
-def _within(scope: Scope | None) -> str:
-    return "" if scope is None else _WITHIN
-
-
-def _ranges(scope: Scope | None) -> str:
-    return "" if scope is None else scope.ranges
 
 
 def key_elements(db: apsw.Connection, names: Sequence[str], scope: Scope | None) -> dict[str, KeyElementSummary]:
@@ -35,12 +25,11 @@ def key_elements(db: apsw.Connection, names: Sequence[str], scope: Scope | None)
     else:
         select = (
             "SELECT e.id, e.name, sum(k.facts), count(*) FILTER (WHERE k.fact_group > 0) "
-            "FROM key_elements AS e CROSS JOIN json_each(:ranges) AS r "
-            "CROSS JOIN key_groups AS k ON k.key = e.id AND k.fact_group BETWEEN r.value ->> 0 AND r.value ->> 1 "
-            "WHERE e.name = :name GROUP BY e.id"
+            f"FROM key_elements AS e JOIN key_groups AS k ON k.key = e.id {scope.join} "
+            f"WHERE e.name = :name AND {scope.condition} GROUP BY e.id"
         )
-    ranges = _ranges(scope)
-    rows = list(db.executemany(select, [{"name": name, "ranges": ranges} for name in unique]))
+    documents = scope.documents if scope else None
+    rows = list(db.executemany(select, [{"name": name, "documents": documents} for name in unique]))
     return _summaries(db, rows)
 
 
@@ -67,9 +56,13 @@ def top_key_elements(db: apsw.Connection, scope: Scope | None, limit: int) -> li
         select = (
             "SELECT e.id, e.name, n.facts AS facts, n.passages FROM ("
             "SELECT k.key, sum(k.facts) AS facts, count(*) FILTER (WHERE k.fact_group > 0) AS passages "
-            f"FROM key_groups AS k {_WITHIN} GROUP BY k.key) AS n JOIN key_elements AS e ON e.id = n.key"
+            f"FROM key_groups AS k {scope.join} WHERE {scope.condition} GROUP BY k.key) AS n "
+            "JOIN key_elements AS e ON e.id = n.key"
         )
-    rows = db.execute(f"{select} ORDER BY facts DESC, e.name LIMIT :limit", {"ranges": _ranges(scope), "limit": limit})
+    rows = db.execute(
+        f"{select} ORDER BY facts DESC, e.name LIMIT :limit",
+        {"documents": scope.documents if scope else None, "limit": limit},
+    )
     return list(_summaries(db, list(rows)).values())
 
 
@@ -93,8 +86,9 @@ def _keys_of_facts(db: apsw.Connection, scope: Scope | None, first: int, last: i
     """The key elements of each fact of the groups that hold one of ``first`` to ``last``."""
     rows = db.execute(
         "SELECT g.phrases, g.model FROM fact_groups AS g WHERE g.id IN "
-        f"(SELECT k.fact_group FROM key_groups AS k {_within(scope)} WHERE k.key BETWEEN :first AND :last)",
-        {"first": first, "last": last, "ranges": _ranges(scope)},
+        f"(SELECT k.fact_group FROM key_groups AS k {scope.join if scope else ''} "
+        f"WHERE k.key BETWEEN :first AND :last AND {scope.condition if scope else 'TRUE'})",
+        {"first": first, "last": last, "documents": scope.documents if scope else None},
     )
     for blobs in rows:
         for blob in blobs:
@@ -110,12 +104,12 @@ def passages_of_key_elements(
     db: apsw.Connection, passages: PassageTable, names: Sequence[str], scope: Scope | None, limit_per_name: int
 ) -> dict[str, list[str]]:
     """See ``Library.passages_of_key_elements``; in the order of their rows, an empty list for an unknown name."""
-    ranges = _ranges(scope)
+    join, condition, documents = (scope.join, scope.condition, scope.documents) if scope else ("", "TRUE", None)
     rows = db.executemany(
-        f"SELECT :name, k.fact_group FROM key_groups AS k {_within(scope)} "
-        "WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) AND k.fact_group > 0 "
+        f"SELECT :name, k.fact_group FROM key_groups AS k {join} "
+        f"WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) AND k.fact_group > 0 AND {condition} "
         "ORDER BY k.fact_group LIMIT :limit",
-        [{"name": name, "ranges": ranges, "limit": limit_per_name} for name in dict.fromkeys(names)],
+        [{"name": name, "documents": documents, "limit": limit_per_name} for name in dict.fromkeys(names)],
     )
     pairs = list(rows)
     ids = passages.ids_of(db, [row for _, row in pairs])

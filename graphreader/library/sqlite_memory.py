@@ -37,10 +37,24 @@ def new_epoch(db: apsw.Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The passages of some documents: which of the table's, and as ranges of rows for SQL (a JSON list of pairs)."""
+    """The passages of some documents: which of the table's, and what narrows ``key_groups AS k`` to their groups.
+
+    ``join`` follows the table, ``condition`` the WHERE; the statement is to bind ``documents``.
+    """
 
     within: NDArray[np.bool_]
-    ranges: str
+    join: str
+    condition: str
+    documents: str
+
+
+#: Few ranges of rows are sought one by one; where there are many, each group's document is looked up.
+_MOST_RANGES = 16
+_BY_RANGE = "JOIN json_each(:documents) AS r ON k.fact_group BETWEEN r.value ->> 0 AND r.value ->> 1"
+_BY_DOCUMENT = (
+    "coalesce((SELECT document FROM passages WHERE id = k.fact_group), "
+    "(SELECT document FROM chunks WHERE id = -k.fact_group)) IN (SELECT value FROM json_each(:documents))"
+)
 
 
 @dataclass(slots=True)
@@ -123,13 +137,14 @@ class PassageTable:
         within = np.isin(self.documents, chosen)
         edges = np.flatnonzero(np.diff(np.concatenate(([False], within, [False])).astype(np.int8)))
         ranges = [(int(self.rows[first]), int(self.rows[end - 1])) for first, end in edges.reshape(-1, 2)]
-        bare = db.execute(
-            "SELECT g.id FROM fact_groups AS g JOIN chunks AS c ON c.id = -g.id WHERE g.id < 0 "
-            "AND c.document IN (SELECT value FROM json_each(?))",
-            (json.dumps(chosen.tolist()),),
+        if len(ranges) > _MOST_RANGES or len(chosen) > _MOST_RANGES:
+            return Scope(within, "", _BY_DOCUMENT, json.dumps(chosen.tolist()))
+        # The chunks of a document follow each other too; those without passages have groups of their own.
+        ranges += db.executemany(
+            "SELECT -max(id), -min(id) FROM chunks WHERE document = ? HAVING count(*)",
+            [(document,) for document in chosen.tolist()],
         )
-        ranges += [(group, group) for (group,) in bare]
-        return Scope(within, json.dumps(ranges))
+        return Scope(within, _BY_RANGE, "TRUE", json.dumps(ranges))
 
 
 class TextBlocks:

@@ -103,21 +103,14 @@ def facts_of_key_element(
     known = db.execute("SELECT id FROM key_elements WHERE name = ?", (name,)).fetchone()
     if known is None:
         return []
+    join, condition, documents = (scope.join, scope.condition, scope.documents) if scope else ("", "TRUE", None)
     stored = []
     for select, row in ((SELECT_GROUPS, "p.id"), (_SELECT_BARE_GROUPS, "-c.id")):
-        within = (
-            ""
-            if scope is None
-            else "JOIN json_each(:ranges) AS r ON k.fact_group BETWEEN r.value ->> 0 AND r.value ->> 1"
-        )
         groups = db.execute(
-            f"{select} WHERE {row} IN (SELECT k.fact_group FROM key_groups AS k {within} WHERE k.key = :key) "
+            f"{select} WHERE {row} IN "
+            f"(SELECT k.fact_group FROM key_groups AS k {join} WHERE k.key = :key AND {condition}) "
             f"ORDER BY c.document, c.number, {row} LIMIT :limit",
-            {
-                "key": known[0],
-                "ranges": "" if scope is None else scope.ranges,
-                "limit": -1 if limit is None else limit,
-            },
+            {"key": known[0], "documents": documents, "limit": -1 if limit is None else limit},
         )
         stored += [item for group in groups for item in _of_group(group) if _holds(item[0], known[0])]
     return _records(db, memory.blocks(db), _in_order(stored)[:limit])

@@ -22,6 +22,7 @@ CREATE TABLE documents (
     fact_count INTEGER NOT NULL DEFAULT 0,
     layout BLOB NOT NULL                -- zlib of JSON: pages, headings, furniture
 ) STRICT;
+CREATE INDEX documents_by_settings_key ON documents (settings_key);
 
 CREATE TABLE sources (
     id INTEGER PRIMARY KEY,             -- the highest of a document is the source it was put with last
@@ -112,10 +113,13 @@ CREATE TABLE vector_blocks (
     id INTEGER PRIMARY KEY,             -- never given again: see counters
     model INTEGER NOT NULL REFERENCES vector_models (id),
     count INTEGER NOT NULL,
+    first INTEGER NOT NULL,             -- the lowest and the highest of the passages' rows
+    last INTEGER NOT NULL,
     passages BLOB NOT NULL,             -- uint32, their rows, ascending
     scales BLOB NOT NULL,               -- float32
     codes BLOB NOT NULL                 -- int8, a vector after the other; times the vector's scale
 ) STRICT;
+CREATE INDEX vector_blocks_by_model ON vector_blocks (model, count, first, last);
 
 CREATE TABLE counters (
     id INTEGER PRIMARY KEY CHECK (id = 0),

@@ -91,12 +91,10 @@ def forget_vectors(db: apsw.Connection, first: int, last: int) -> None:
 
 def _take_blocks(db: apsw.Connection, model: int, first: int, last: int) -> list[Block]:
     """Take out the blocks that may hold rows from ``first`` to ``last``."""
-    ids = []
-    for number, blob in db.execute("SELECT id, passages FROM vector_blocks WHERE model = ?", (model,)):
-        rows = _rows(blob)
-        if np.searchsorted(rows, first) < np.searchsorted(rows, last, side="right"):
-            ids.append(number)
-    return _take(db, model, ids)
+    found = db.execute(
+        "SELECT id FROM vector_blocks WHERE model = ? AND first <= ? AND last >= ? ORDER BY id", (model, last, first)
+    )
+    return _take(db, model, [number for (number,) in found])
 
 
 def _take_small_last(db: apsw.Connection, model: int) -> list[Block]:
@@ -128,11 +126,14 @@ def _put_blocks(db: apsw.Connection, model: int, blocks: Sequence[Block]) -> Non
         part = order[start : start + _BLOCK_ROWS]
         ((number,),) = db.execute("UPDATE counters SET vector_blocks = vector_blocks + 1 RETURNING vector_blocks")
         db.execute(
-            "INSERT INTO vector_blocks (id, model, count, passages, scales, codes) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO vector_blocks (id, model, count, first, last, passages, scales, codes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 number,
                 model,
                 len(part),
+                int(rows[part[0]]),
+                int(rows[part[-1]]),
                 rows[part].astype("<u4").tobytes(),
                 scales[part].astype("<f4").tobytes(),
                 codes[part].tobytes(),
