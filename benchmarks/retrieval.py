@@ -1,10 +1,11 @@
 """Recall of gold evidence by search alone, without a model: multi-hop paragraphs, pages of filings, Chinese paragraphs.
 
     python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench cmrc] [--variants full hybrid ...]
-                                        [--keep FOLDER] [--questions N] [--embedder NAME]
+                                        [--keep FOLDER] [--questions N] [--embedder NAME] [--unrelated TEXT ...]
 
 ``DATA`` is a folder with the sub-folders ``multihop``, ``financebench`` and ``cmrc2018`` as their publishers ship them.
-Prints a table, then one line of JSON. ``--keep`` keeps the indexed libraries there, for the next run.
+Prints a table, then one line of JSON. ``--keep`` keeps the indexed libraries there, for the next run. ``--unrelated``
+adds the named texts to each library, cut into 200 documents that answer nothing: the numbers should hold.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from graphreader.search import RankingWeights, SearchResult, embed_missing, sear
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 
 _CHUNK_TOKENS = 1000
+_UNRELATED_DOCUMENTS = 200
 _NO_GRAPH = replace(DEFAULT_WEIGHTS, walk=0.0, hop_holds=0.0, hop_titled=0.0)
 
 #: What is compared: name -> (weights, whether vectors are used).
@@ -154,6 +156,18 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
 }
 
 
+def unrelated(texts: Sequence[Path], count: int = _UNRELATED_DOCUMENTS) -> list[Document]:
+    """The texts cut into ``count`` documents of like length, each text into the same number."""
+    documents = []
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        parts = count // len(texts)
+        for number in range(parts):
+            part = text[len(text) * number // parts : len(text) * (number + 1) // parts]
+            documents.append(paragraph(f"{path.stem} {number + 1}", part))
+    return documents
+
+
 def index(library: Library, documents: Iterable[Document], embedder: Embedder) -> None:
     """Put what is not there yet; characters over four stand for tokens, which only bounds the chunks."""
     for document in documents:
@@ -202,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="folder for the indexed libraries")
     parser.add_argument("--questions", type=int, help="at most so many of each set")
     parser.add_argument("--embedder", default=DEFAULT_EMBEDDER)
+    parser.add_argument("--unrelated", nargs="+", type=Path, default=[], help="texts that join as 200 documents")
     options = parser.parse_args(arguments)
     embedder = open_embedder(options.embedder)
     if embedder is None:
@@ -212,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in options.sets:
             data = SETS[name](options.data)
-            with closing(open_library(folder / f"{name}.db")) as library:
-                index(library, data.documents, embedder)
+            with closing(open_library(folder / f"{name}{'-among-others' if options.unrelated else ''}.db")) as library:
+                index(library, [*data.documents, *unrelated(options.unrelated)], embedder)
                 for variant in options.variants:
                     weights, with_vectors = VARIANTS[variant]
                     questions = data.questions[: options.questions]

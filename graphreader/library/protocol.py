@@ -64,6 +64,19 @@ class IndexedDocument:
     settings_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Passages by cosine: ``cosines`` has a row for each passage and a column for each query.
+
+    ``lowest`` and ``highest`` are each query's cosines with the least and the most similar of all passages compared.
+    """
+
+    passage_ids: list[str]
+    cosines: NDArray[np.float32]
+    lowest: NDArray[np.floating]
+    highest: NDArray[np.floating]
+
+
 class Library(Protocol):
     """The store behind everything. Raises ``LibraryError`` (see ``graphreader.errors``) on failure."""
 
@@ -211,13 +224,24 @@ class Library(Protocol):
         """Passages not yet embedded by ``model``, in order, with their ``text``."""
 
     def put_vectors(self, model: str, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        """Store unit vectors, shape (passages, dimensions). Ids that are gone meanwhile are left out."""
+        """Store unit vectors, shape (passages, dimensions), in place of earlier ones. Ids that are gone meanwhile are
+        left out.
+        """
 
     def vector_count(self, model: str, documents: Sequence[str] | None = None) -> int:
         """How many passages have a vector of this model."""
 
-    def vectors(self, model: str, documents: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float16]]:
-        """All vectors of a model: (passage ids, matrix of shape (passages, dimensions))."""
+    def nearest_passages(
+        self, model: str, queries: NDArray[np.float32], documents: Sequence[str] | None = None, limit: int = 100
+    ) -> Nearest:
+        """The passages most similar to any of ``queries`` (unit vectors, shape (queries, dimensions)), at least
+        ``limit`` of each query where there are so many, in no particular order. Cosines are right to about 0.01.
+        """
+
+    def cosines_of(
+        self, model: str, queries: NDArray[np.float32], passage_ids: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """The cosines of passages with each query, by passage id; passages without a vector are left out."""
 
     # work in progress, results ---------------------------------------------------------------------------------
     def cached_extraction(self, key: str) -> str | None:

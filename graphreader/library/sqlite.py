@@ -8,22 +8,35 @@ After a fork, open the library anew in the child.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 
 from graphreader.library import (
     sqlite_documents,
-    sqlite_facts,
+    sqlite_full_text,
     sqlite_graph,
     sqlite_put,
+    sqlite_read_facts,
     sqlite_search,
+    sqlite_vectors,
     sqlite_work,
 )
-from graphreader.library.protocol import DocumentSummary, ExtractionFailure, IndexedDocument, KeyElementSummary, Library
+from graphreader.library.protocol import (
+    DocumentSummary,
+    ExtractionFailure,
+    IndexedDocument,
+    KeyElementSummary,
+    Library,
+    Nearest,
+)
 from graphreader.library.sqlite_connections import Connections, prepare_file
+from graphreader.library.sqlite_memory import Memory, PassageTable, Scope
 from graphreader.library.sqlite_scope import scope
+from graphreader.library.sqlite_vectors import VectorMemory
 from graphreader.records import AtomicFact, Chunk, Document, Passage
 
 
@@ -41,6 +54,8 @@ class SqliteLibrary:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._memory = Memory()
+        self._vectors = VectorMemory()
 
     # documents -------------------------------------------------------------------------------------------------
     def put(
@@ -80,13 +95,13 @@ class SqliteLibrary:
     def remove_sources(self, sources: Sequence[str]) -> None:
         with self._connections.write() as db:
             sqlite_documents.remove_sources(db, sources)
-            sqlite_search.purge(db)
+            sqlite_full_text.purge(db)
         self._connections.shrink()
 
     def remove(self, document_id: str) -> None:
         with self._connections.write() as db:
             sqlite_documents.remove_document(db, sqlite_documents.document_row(db, document_id))
-            sqlite_search.purge(db)
+            sqlite_full_text.purge(db)
         self._connections.shrink()
 
     def find(self, name: str) -> str:
@@ -128,25 +143,25 @@ class SqliteLibrary:
 
     def passages_by_id(self, passage_ids: Sequence[str]) -> list[Passage]:
         with self._connections.read() as db:
-            return sqlite_search.passages_by_id(db, passage_ids)
+            return sqlite_search.passages_by_id(db, self._memory, passage_ids)
 
     def facts_by_id(self, fact_ids: Sequence[str]) -> list[AtomicFact]:
         with self._connections.read() as db:
-            return sqlite_facts.facts_by_id(db, fact_ids)
+            return sqlite_read_facts.facts_by_id(db, self._memory, fact_ids)
 
     def facts_of_chunks(self, chunk_ids: Sequence[str]) -> list[AtomicFact]:
         with self._connections.read() as db:
-            return sqlite_facts.facts_of_chunks(db, chunk_ids)
+            return sqlite_read_facts.facts_of_chunks(db, self._memory, chunk_ids)
 
     def facts_of_passages(self, passage_ids: Sequence[str]) -> list[AtomicFact]:
         with self._connections.read() as db:
-            return sqlite_facts.facts_of_passages(db, passage_ids)
+            return sqlite_read_facts.facts_of_passages(db, self._memory, passage_ids)
 
     def facts_of_key_element(
         self, name: str, documents: Sequence[str] | None = None, limit: int | None = None
     ) -> list[AtomicFact]:
-        with self._connections.read() as db:
-            return sqlite_facts.facts_of_key_element(db, name, scope(db, documents), limit)
+        with self._scoped(documents) as (db, _, scope):
+            return sqlite_read_facts.facts_of_key_element(db, self._memory, name, scope, limit)
 
     def put_phrase_facts(
         self, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], settings_keys: Mapping[str, str]
@@ -168,61 +183,70 @@ class SqliteLibrary:
     def key_elements(
         self, names: Sequence[str], documents: Sequence[str] | None = None
     ) -> dict[str, KeyElementSummary]:
-        with self._connections.read() as db:
-            return sqlite_graph.key_elements(db, names, scope(db, documents))
+        with self._scoped(documents) as (db, _, scope):
+            return sqlite_graph.key_elements(db, names, scope)
 
     def top_key_elements(self, documents: Sequence[str] | None, limit: int) -> list[KeyElementSummary]:
-        with self._connections.read() as db:
-            return sqlite_graph.top_key_elements(db, scope(db, documents), limit)
+        with self._scoped(documents) as (db, _, scope):
+            return sqlite_graph.top_key_elements(db, scope, limit)
 
     def neighbours(
         self, name: str, documents: Sequence[str] | None = None, limit: int | None = None
     ) -> list[tuple[str, int]]:
-        with self._connections.read() as db:
-            return sqlite_graph.neighbours(db, name, scope(db, documents), limit)
+        with self._scoped(documents) as (db, _, scope):
+            return sqlite_graph.neighbours(db, name, scope, limit)
 
     def passages_of_key_elements(
         self, names: Sequence[str], documents: Sequence[str] | None = None, limit_per_name: int = 200
     ) -> dict[str, list[str]]:
-        with self._connections.read() as db:
-            return sqlite_graph.passages_of_key_elements(db, names, scope(db, documents), limit_per_name)
+        with self._scoped(documents) as (db, passages, scope):
+            return sqlite_graph.passages_of_key_elements(db, passages, names, scope, limit_per_name)
 
     def key_elements_of_passages(self, passage_ids: Sequence[str]) -> dict[str, list[str]]:
-        with self._connections.read() as db:
-            return sqlite_graph.key_elements_of_passages(db, passage_ids)
+        with self._scoped(None) as (db, passages, _):
+            return sqlite_graph.key_elements_of_passages(db, passages, passage_ids)
 
     def edges(self, documents: Sequence[str] | None = None) -> Iterator[tuple[str, str, int]]:
-        with self._connections.read() as db:
-            yield from sqlite_graph.edges(db, scope(db, documents))
+        with self._scoped(documents) as (db, _, scope):
+            yield from sqlite_graph.edges(db, scope)
 
     # full text and vectors -------------------------------------------------------------------------------------
     def passage_count(self, documents: Sequence[str] | None = None) -> int:
-        with self._connections.read() as db:
-            return sqlite_search.passage_count(db, scope(db, documents))
+        with self._scoped(documents) as (_, passages, scope):
+            return sqlite_search.passage_count(passages, scope)
 
     def search_passages(
         self, terms: Sequence[str], documents: Sequence[str] | None = None, limit: int = 100
     ) -> list[tuple[str, float]]:
-        with self._connections.read() as db:
-            return sqlite_search.search_passages(db, terms, scope(db, documents), limit)
+        with self._scoped(documents) as (db, passages, scope):
+            return sqlite_full_text.search_passages(db, passages, terms, scope, limit)
 
     def passages_without_vector(
         self, model: str, documents: Sequence[str] | None = None, limit: int | None = None
     ) -> list[Passage]:
-        with self._connections.read() as db:
-            return sqlite_search.passages_without_vector(db, model, scope(db, documents), limit)
+        with self._scoped(documents) as (db, passages, scope):
+            return sqlite_search.passages_without_vector(db, passages, model, scope, limit)
 
     def put_vectors(self, model: str, passage_ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         with self._connections.write() as db:
-            sqlite_search.put_vectors(db, model, passage_ids, vectors)
+            sqlite_vectors.put_vectors(db, model, passage_ids, vectors)
 
     def vector_count(self, model: str, documents: Sequence[str] | None = None) -> int:
-        with self._connections.read() as db:
-            return sqlite_search.vector_count(db, model, scope(db, documents))
+        with self._scoped(documents) as (db, passages, scope):
+            return sqlite_vectors.vector_count(db, model, passages, scope)
 
-    def vectors(self, model: str, documents: Sequence[str] | None = None) -> tuple[list[str], NDArray[np.float16]]:
-        with self._connections.read() as db:
-            return sqlite_search.vectors(db, model, scope(db, documents))
+    def nearest_passages(
+        self, model: str, queries: NDArray[np.float32], documents: Sequence[str] | None = None, limit: int = 100
+    ) -> Nearest:
+        with self._scoped(documents) as (db, passages, scope):
+            vectors = self._vectors.read(db, model)
+            return sqlite_vectors.nearest_passages(db, passages, vectors, queries, scope, limit)
+
+    def cosines_of(
+        self, model: str, queries: NDArray[np.float32], passage_ids: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        with self._scoped(None) as (db, passages, _):
+            return sqlite_vectors.cosines_of(db, passages, self._vectors.read(db, model), queries, passage_ids)
 
     # work in progress, results ---------------------------------------------------------------------------------
     def cached_extraction(self, key: str) -> str | None:
@@ -263,3 +287,10 @@ class SqliteLibrary:
 
     def close(self) -> None:
         self._connections.close()
+
+    @contextmanager
+    def _scoped(self, documents: Sequence[str] | None) -> Iterator[tuple[apsw.Connection, PassageTable, Scope | None]]:
+        """A read with what is kept in memory of the passages, and which of them are of ``documents``."""
+        with self._connections.read() as db:
+            passages = self._memory.passages(db)
+            yield db, passages, passages.scope(db, documents)

@@ -15,10 +15,9 @@ from pathlib import Path
 import apsw
 
 from graphreader.errors import LibraryError, LibraryVersionError
-from graphreader.library.sqlite_schema import APPLICATION_ID, MIGRATIONS
+from graphreader.library.sqlite_schema import ABANDONED_VERSIONS, APPLICATION_ID, MIGRATIONS
 
 BUSY_TIMEOUT_SECONDS = 30.0
-#: Holds ten vectors of 384 dimensions, five of 768 or three of 1024 with little waste.
 _PAGE_BYTES = 8192
 _CACHE_KIBIBYTES = 16 * 1024
 
@@ -181,6 +180,11 @@ def _checked_version(db: apsw.Connection, path: Path) -> int:
         raise LibraryVersionError(
             f"{path}: written by a newer version (library format {version}, this one knows {len(MIGRATIONS)}). "
             "Upgrade graphreader, or choose another file with --library."
+        )
+    if 0 < version <= ABANDONED_VERSIONS:
+        raise LibraryVersionError(
+            f"{path}: in a format of before the first release. Delete the file and index its sources again, or choose "
+            "another file with --library."
         )
     return version
 

@@ -174,7 +174,6 @@ def summaries(db: apsw.Connection) -> list[DocumentSummary]:
     sources: dict[int, list[str]] = {}
     for row, path in db.execute("SELECT document, path FROM sources ORDER BY id"):
         sources.setdefault(row, []).append(path)
-    facts = dict(db.execute("SELECT document, count(*) FROM facts GROUP BY document"))
     chunks = {
         row: (count, modelled)
         for row, count, modelled in db.execute(
@@ -182,7 +181,8 @@ def summaries(db: apsw.Connection) -> list[DocumentSummary]:
         )
     }
     rows = db.execute(
-        "SELECT id, public_id, title, media_type, character_count, page_count, indexed_at FROM documents ORDER BY id"
+        "SELECT id, public_id, title, media_type, character_count, page_count, fact_count, indexed_at FROM documents "
+        "ORDER BY id"
     )
     return [
         DocumentSummary(
@@ -193,11 +193,11 @@ def summaries(db: apsw.Connection) -> list[DocumentSummary]:
             character_count=character_count,
             page_count=page_count,
             chunk_count=chunks.get(row, (0, 0))[0],
-            fact_count=facts.get(row, 0),
+            fact_count=fact_count,
             model_fact_chunk_count=chunks.get(row, (0, 0))[1],
             indexed_at=indexed_at,
         )
-        for row, public_id, title, media_type, character_count, page_count, indexed_at in rows
+        for row, public_id, title, media_type, character_count, page_count, fact_count, indexed_at in rows
     ]
 
 

@@ -1,23 +1,25 @@
-"""Facts and their key elements: adding, forgetting, reading back."""
+"""Facts and their key elements: putting them in place of others, and the counts that follow from them.
+
+Facts are kept in groups, a passage's together. A group is changed as a whole, and whatever is counted (the facts and
+passages of a key element, its spellings, a document's facts) is changed by the difference, in the same transaction.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import apsw
+import numpy as np
 
-from graphreader.library.sqlite_ids import FACT_ID, IS_FACT, IS_PASSAGE, lookups, refuse_taken, shorten_id
-from graphreader.library.sqlite_scope import within
-from graphreader.library.sqlite_text import Spans, restore
-from graphreader.records import AtomicFact, FactOrigin, KeyElement
+from graphreader.errors import LibraryError
+from graphreader.library.sqlite_fact_blobs import StoredFact, pack_facts, unpack_facts
 
 
 @dataclass(frozen=True, slots=True)
 class FactRow:
-    """A fact as it is stored; ``spellings`` are its key elements' spellings by name, in the fact's order."""
+    """A fact before it has a place; ``spellings`` are its key elements' spellings by name, in the fact's order."""
 
     public_id: str
     chunk_id: str
@@ -35,54 +37,142 @@ class FactRow:
         passage = None if self.passage is None else self.passage + passage_base
         return replace(self, chunk=self.chunk + chunk_base, passage=passage)
 
+    @property
+    def group(self) -> int:
+        """The row of the group that the fact belongs to."""
+        return -self.chunk if self.passage is None else self.passage
+
+    @property
+    def id_suffix(self) -> str:
+        """What the id has behind its chunk's. Raises ``LibraryError`` where it does not begin with that."""
+        if not self.public_id.startswith(self.chunk_id):
+            raise LibraryError(f"fact {self.public_id!r}: its id must begin with its chunk's, {self.chunk_id!r}.")
+        return self.public_id[len(self.chunk_id) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The facts of one group."""
+
+    phrases: list[StoredFact]
+    model: list[StoredFact]
+
+    def all(self) -> list[StoredFact]:
+        """The facts of either kind, in the order of the text."""
+        return sorted([*self.phrases, *self.model], key=lambda fact: (fact.start, fact.stop))
+
+
+def read_groups(db: apsw.Connection, rows: Iterable[int]) -> dict[int, Group]:
+    """The groups at these rows; those that have no facts are empty."""
+    wanted = [(row,) for row in rows]
+    found = db.executemany("SELECT id, phrases, model FROM fact_groups WHERE id = ?", wanted)
+    groups = {row: Group(unpack_facts(phrases), unpack_facts(model)) for row, phrases, model in found}
+    return {row: groups.get(row) or Group([], []) for (row,) in wanted}
+
 
 def add_facts(db: apsw.Connection, document: int, facts: Sequence[FactRow]) -> None:
-    """Store facts and tie them to their key elements, which are made where new."""
-    refuse_taken(db, "facts", [fact.public_id for fact in facts])
-    ((base,),) = db.execute("SELECT coalesce(max(id), 0) + 1 FROM facts")
+    """Store facts of groups that have none yet."""
+    rows = dict.fromkeys(fact.group for fact in facts)
+    change_groups(db, document, {row: Group([], []) for row in rows}, _stored(db, facts))
+
+
+def replace_facts(
+    db: apsw.Connection, document: int, rows: Iterable[int], facts: Sequence[FactRow], *, is_model: bool
+) -> None:
+    """Put facts, all of one origin and of these groups, in place of the groups' earlier ones of that origin."""
+    before = read_groups(db, rows)
+    made = {row: group.all() for row, group in _stored(db, facts).items()}
+    after = {
+        row: Group(old.phrases, made.get(row, [])) if is_model else Group(made.get(row, []), old.model)
+        for row, old in before.items()
+    }
+    change_groups(db, document, before, after)
+
+
+def change_groups(db: apsw.Connection, document: int, before: Mapping[int, Group], after: Mapping[int, Group]) -> None:
+    """Store groups as they are to be, and correct every count by what changed. Groups may become empty."""
+    facts: Counter[int] = Counter()
+    passages: Counter[int] = Counter()
+    spellings: Counter[tuple[int, int]] = Counter()
+    held: list[tuple[int, int, int]] = []
+    gone: list[tuple[int, int]] = []
+    for row, old in before.items():
+        old_facts, new_facts = old.all(), after[row].all()
+        spellings.update(pair for fact in new_facts for pair in fact.keys)
+        spellings.subtract(pair for fact in old_facts for pair in fact.keys)
+        old_counts = Counter(key for fact in old_facts for key, _ in fact.keys)
+        new_counts = Counter(key for fact in new_facts for key, _ in fact.keys)
+        for key in old_counts.keys() | new_counts.keys():
+            facts[key] += new_counts[key] - old_counts[key]
+            passages[key] += ((new_counts[key] > 0) - (old_counts[key] > 0)) * (row > 0)
+            if not new_counts[key]:
+                gone.append((key, row))
+            elif new_counts[key] != old_counts[key]:
+                held.append((key, row, new_counts[key]))
+    _put_groups(db, after)
+    db.executemany("DELETE FROM key_groups WHERE key = ? AND fact_group = ?", gone)
+    db.executemany("INSERT OR REPLACE INTO key_groups (key, fact_group, facts) VALUES (?, ?, ?)", sorted(held))
     db.executemany(
-        "INSERT INTO facts "
-        "(id, document, id_hash, public_id, id_suffix, chunk, passage, start, stop, origin, form, text) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                base + place,
-                document,
-                *shorten_id(f.public_id, f.chunk_id),
-                f.chunk,
-                f.passage,
-                f.start,
-                f.stop,
-                f.is_model,
-                f.form,
-                f.text,
-            )
-            for place, f in enumerate(facts)
-        ],
+        "UPDATE key_elements SET fact_count = fact_count + ?, passage_count = passage_count + ? WHERE id = ?",
+        [(count, passages[key], key) for key, count in sorted(facts.items()) if count or passages[key]],
     )
+    db.executemany(
+        "UPDATE key_spellings SET count = count + ? WHERE key = ? AND number = ?",
+        [(count, key, number) for (key, number), count in sorted(spellings.items()) if count],
+    )
+    change = sum(len(after[row].all()) - len(old.all()) for row, old in before.items())
+    db.execute("UPDATE documents SET fact_count = fact_count + ? WHERE id = ?", (change, document))
+    if fewer := {key for (key, _), count in spellings.items() if count < 0}:
+        _forget_unused(db, fewer)
+
+
+def _put_groups(db: apsw.Connection, groups: Mapping[int, Group]) -> None:
+    rows = []
+    for row, group in groups.items():
+        keys = dict.fromkeys(key for fact in group.all() for key, _ in fact.keys)
+        packed = np.array(list(keys), dtype="<u4").tobytes()
+        rows.append((row, packed, pack_facts(group.phrases), pack_facts(group.model)))
+    db.executemany(
+        "INSERT OR REPLACE INTO fact_groups (id, keys, phrases, model) VALUES (?, ?, ?, ?)",
+        [row for row in rows if row[2] is not None or row[3] is not None],
+    )
+    empty = [(row[0],) for row in rows if row[2] is None and row[3] is None]
+    db.executemany("DELETE FROM fact_groups WHERE id = ?", empty)
+
+
+def _forget_unused(db: apsw.Connection, keys: Iterable[int]) -> None:
+    """Remove spellings and key elements that no fact holds any more."""
+    rows = [(key,) for key in keys]
+    db.executemany("DELETE FROM key_spellings WHERE key = ? AND count = 0", rows)
+    db.executemany("DELETE FROM key_elements WHERE id = ? AND fact_count = 0", rows)
+
+
+def _stored(db: apsw.Connection, facts: Sequence[FactRow]) -> dict[int, Group]:
+    """The facts by group, with rows for their key elements and numbers for the spellings, made where new."""
+    if len({fact.public_id for fact in facts}) < len(facts):
+        twice = Counter(fact.public_id for fact in facts).most_common(1)[0][0]
+        raise LibraryError(f"{db.filename}: the id {twice!r} is given to two facts. Ids must be unique.")
     keys = _key_rows(db, facts)
-    counts = Counter(pair for fact in facts for pair in fact.spellings.items())
-    numbers = _count_spellings(db, keys, counts)
-    db.executemany(
-        "INSERT INTO fact_keys (fact, position, key, spelling) VALUES (?, ?, ?, ?)",
-        [
-            (base + place, position, keys[name], numbers[name, spelling])
-            for place, fact in enumerate(facts)
-            for position, (name, spelling) in enumerate(fact.spellings.items())
-        ],
-    )
+    numbers = _spelling_numbers(db, keys, dict.fromkeys(pair for fact in facts for pair in fact.spellings.items()))
+    groups: dict[int, Group] = {}
+    for fact in facts:
+        pairs = tuple((keys[name], numbers[name, spelling]) for name, spelling in fact.spellings.items())
+        stored = StoredFact(fact.id_suffix, fact.start, fact.stop, fact.form, fact.text, pairs)
+        group = groups.setdefault(fact.group, Group([], []))
+        (group.model if fact.is_model else group.phrases).append(stored)
+    return groups
 
 
 def _key_rows(db: apsw.Connection, facts: Sequence[FactRow]) -> dict[str, int]:
     names = [(name,) for name in dict.fromkeys(name for fact in facts for name in fact.spellings)]
-    db.executemany("INSERT OR IGNORE INTO key_elements (name) VALUES (?)", names)
+    db.executemany("INSERT OR IGNORE INTO key_elements (name, fact_count, passage_count) VALUES (?, 0, 0)", names)
     return dict(db.executemany("SELECT name, id FROM key_elements WHERE name = ?", names))
 
 
-def _count_spellings(
-    db: apsw.Connection, keys: Mapping[str, int], counts: Mapping[tuple[str, str], int]
+def _spelling_numbers(
+    db: apsw.Connection, keys: Mapping[str, int], pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """Add to the spellings' counts; returns each (name, spelling)'s number."""
+    """Each (name, spelling)'s number; new ones are stored with a count of zero."""
     names = {key: name for name, key in keys.items()}
     numbers: dict[tuple[str, str], int] = {}
     free = dict.fromkeys(keys, 0)
@@ -91,107 +181,11 @@ def _count_spellings(
         name = names[key]
         numbers[name, name if text is None else text] = number
         free[name] = max(free[name], number + 1)
-    for name, spelling in counts:
+    new = []
+    for name, spelling in pairs:
         if (name, spelling) not in numbers:
             numbers[name, spelling] = free[name]
+            new.append((keys[name], free[name], None if spelling == name else spelling))
             free[name] += 1
-    db.executemany(
-        "INSERT INTO key_spellings (key, number, text, count) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (key, number) DO UPDATE SET count = count + excluded.count",
-        [
-            (keys[name], numbers[name, spelling], None if spelling == name else spelling, count)
-            for (name, spelling), count in counts.items()
-        ],
-    )
+    db.executemany("INSERT INTO key_spellings (key, number, text, count) VALUES (?, ?, ?, 0)", new)
     return numbers
-
-
-def forget_facts(db: apsw.Connection, facts: Sequence[int]) -> None:
-    """Remove facts, and the spellings and key elements that no other fact holds."""
-    rows = [(fact,) for fact in facts]
-    held = Counter(db.executemany("SELECT key, spelling FROM fact_keys WHERE fact = ?", rows))
-    db.executemany("DELETE FROM facts WHERE id = ?", rows)
-    db.executemany(
-        "UPDATE key_spellings SET count = count - ? WHERE key = ? AND number = ?",
-        [(count, key, number) for (key, number), count in held.items()],
-    )
-    keys = [(key,) for key in {key for key, _ in held}]
-    db.executemany("DELETE FROM key_spellings WHERE key = ? AND count = 0", keys)
-    db.executemany(
-        "DELETE FROM key_elements AS e WHERE id = ? AND NOT EXISTS (SELECT 1 FROM key_spellings WHERE key = e.id)", keys
-    )
-
-
-#: To be followed by a condition; ``f`` is the fact, ``c`` its chunk, ``d`` its document.
-SELECT_FACTS = f"""
-SELECT f.id, {FACT_ID}, d.public_id, c.public_id, f.document, f.start, f.stop, f.origin, f.form, f.text
-FROM facts AS f JOIN chunks AS c ON c.id = f.chunk JOIN documents AS d ON d.id = f.document
-"""
-
-SelectedFact: TypeAlias = tuple[int, str, str, str, int, int, int, int, int, str | None]
-
-
-def read_facts(db: apsw.Connection, selected: Iterable[SelectedFact]) -> list[AtomicFact]:
-    """The facts of rows of ``SELECT_FACTS``, in their order."""
-    rows = list(selected)
-    elements: dict[int, list[KeyElement]] = {row[0]: [] for row in rows}
-    found = db.executemany(
-        "SELECT k.fact, e.name, coalesce(s.text, e.name) FROM fact_keys AS k JOIN key_elements AS e ON e.id = k.key "
-        "JOIN key_spellings AS s ON s.key = k.key AND s.number = k.spelling WHERE k.fact = ? ORDER BY k.position",
-        [(fact,) for fact in elements],
-    )
-    for fact, name, spelling in found:
-        elements[fact].append(KeyElement(name, spelling))
-    spans = Spans(db)
-    return [
-        AtomicFact(
-            id=public_id,
-            document_id=document_id,
-            chunk_id=chunk_id,
-            start=start,
-            end=stop,
-            text=restore(form, text, spans.read(document, start, stop)),
-            key_elements=tuple(elements[row]),
-            origin=FactOrigin.MODEL if origin else FactOrigin.PHRASES,
-        )
-        for row, public_id, document_id, chunk_id, document, start, stop, origin, form, text in rows
-    ]
-
-
-def facts_by_id(db: apsw.Connection, fact_ids: Sequence[str]) -> list[AtomicFact]:
-    """See ``Library.facts_by_id``."""
-    return read_facts(db, db.executemany(f"{SELECT_FACTS} WHERE {IS_FACT}", lookups(fact_ids)))
-
-
-def facts_of_chunks(db: apsw.Connection, chunk_ids: Sequence[str]) -> list[AtomicFact]:
-    """See ``Library.facts_of_chunks``."""
-    selected = db.executemany(
-        f"{SELECT_FACTS} WHERE c.public_id = ?", [(chunk_id,) for chunk_id in dict.fromkeys(chunk_ids)]
-    )
-    return read_facts(db, sorted(selected, key=text_order))
-
-
-def facts_of_passages(db: apsw.Connection, passage_ids: Sequence[str]) -> list[AtomicFact]:
-    """See ``Library.facts_of_passages``."""
-    selected = db.executemany(
-        f"{SELECT_FACTS} JOIN passages AS p ON p.chunk = f.chunk AND p.id = f.passage WHERE {IS_PASSAGE}",
-        lookups(dict.fromkeys(passage_ids)),
-    )
-    return read_facts(db, sorted(selected, key=text_order))
-
-
-def text_order(row: SelectedFact) -> tuple[int, int, int, int]:
-    """What sorts rows of ``SELECT_FACTS`` in the order of the text: document, start, end, row."""
-    return row[4], row[5], row[6], row[0]
-
-
-def facts_of_key_element(db: apsw.Connection, name: str, documents: str | None, limit: int | None) -> list[AtomicFact]:
-    """See ``Library.facts_of_key_element``; ``documents`` as made by ``scope``."""
-    selected = db.execute(
-        f"{SELECT_FACTS} JOIN fact_keys AS k ON k.fact = f.id "
-        "WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) "
-        f"AND {within('f.document', documents)} "
-        "ORDER BY f.document, f.start, f.stop, f.id LIMIT :limit",
-        {"name": name, "documents": documents, "limit": -1 if limit is None else limit},
-    )
-    return read_facts(db, selected)

@@ -2,117 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import apsw
+import numpy as np
 
 from graphreader.library.protocol import KeyElementSummary
-from graphreader.library.sqlite_ids import IS_PASSAGE, PASSAGE_ID, lookups
-from graphreader.library.sqlite_scope import within
+from graphreader.library.sqlite_fact_blobs import unpack_facts
+from graphreader.library.sqlite_memory import PassageTable, Scope
 
-#: Key elements whose edges are counted by one query: bounds the memory that ``edges`` takes.
+#: Key elements whose edges are counted at once: bounds the memory that ``edges`` takes.
 _KEYS_AT_ONCE = 500
 
 
-def key_elements(db: apsw.Connection, names: Sequence[str], documents: str | None) -> dict[str, KeyElementSummary]:
-    """See ``Library.key_elements``."""
-    rows = list(
-        db.executemany(
-            "SELECT e.id, e.name, count(*), count(DISTINCT f.passage) FROM key_elements AS e "
-            "JOIN fact_keys AS k ON k.key = e.id JOIN facts AS f ON f.id = k.fact WHERE e.name = :name "
-            f"AND {within('f.document', documents)} GROUP BY e.id",
-            [{"name": name, "documents": documents} for name in dict.fromkeys(names)],
-        )
-    )
-    spellings: dict[str, list[str]] = {name: [] for _, name, _, _ in rows}
-    found = db.executemany(
-        "SELECT e.name, coalesce(s.text, e.name) FROM key_elements AS e JOIN key_spellings AS s ON s.key = e.id "
-        "WHERE e.id = ? ORDER BY s.count DESC, s.number",
-        [(key,) for key, _, _, _ in rows],
-    )
-    for name, spelling in found:
-        spellings[name].append(spelling)
-    return {
-        name: KeyElementSummary(name, tuple(spellings[name]), fact_count, passage_count)
-        for _, name, fact_count, passage_count in rows
-    }
-
-
-def top_key_elements(db: apsw.Connection, documents: str | None, limit: int) -> list[KeyElementSummary]:
-    """See ``Library.top_key_elements``; by name where equally frequent."""
-    if documents is None:
-        counts = "SELECT key, sum(count) AS facts FROM key_spellings GROUP BY key"
+def key_elements(db: apsw.Connection, names: Sequence[str], scope: Scope | None) -> dict[str, KeyElementSummary]:
+    """See ``Library.key_elements``. For the whole library the counts are kept; for documents they are added up."""
+    unique = list(dict.fromkeys(names))
+    if scope is None:
+        select = "SELECT id, name, fact_count, passage_count FROM key_elements WHERE name = :name"
     else:
-        counts = (
-            "SELECT k.key, count(*) AS facts FROM chunks AS c JOIN facts AS f ON f.chunk = c.id "
-            "JOIN fact_keys AS k ON k.fact = f.id "
-            f"WHERE {within('c.document', documents)} GROUP BY k.key"
+        select = (
+            "SELECT e.id, e.name, sum(k.facts), count(*) FILTER (WHERE k.fact_group > 0) "
+            f"FROM key_elements AS e JOIN key_groups AS k ON k.key = e.id {scope.join} "
+            f"WHERE e.name = :name AND {scope.condition} GROUP BY e.id"
+        )
+    documents = scope.documents if scope else None
+    rows = list(db.executemany(select, [{"name": name, "documents": documents} for name in unique]))
+    return _summaries(db, rows)
+
+
+def _summaries(db: apsw.Connection, rows: Sequence[tuple[int, str, int, int]]) -> dict[str, KeyElementSummary]:
+    spellings: dict[int, list[tuple[int, str]]] = {key: [] for key, _, _, _ in rows}
+    found = db.executemany(
+        "SELECT key, count, text FROM key_spellings WHERE key = ? ORDER BY number", [(key,) for key in spellings]
+    )
+    for key, count, text in found:
+        spellings[key].append((count, text))
+    summaries = {}
+    for key, name, fact_count, passage_count in rows:
+        ordered = sorted(spellings[key], key=lambda pair: -pair[0])
+        texts = tuple(name if text is None else text for _, text in ordered)
+        summaries[name] = KeyElementSummary(name, texts, fact_count, passage_count)
+    return summaries
+
+
+def top_key_elements(db: apsw.Connection, scope: Scope | None, limit: int) -> list[KeyElementSummary]:
+    """See ``Library.top_key_elements``; by name where equally frequent."""
+    if scope is None:
+        select = "SELECT e.id, e.name, e.fact_count AS facts, e.passage_count FROM key_elements AS e"
+    else:
+        select = (
+            "SELECT e.id, e.name, n.facts AS facts, n.passages FROM ("
+            "SELECT k.key, sum(k.facts) AS facts, count(*) FILTER (WHERE k.fact_group > 0) AS passages "
+            f"FROM key_groups AS k {scope.join} WHERE {scope.condition} GROUP BY k.key) AS n "
+            "JOIN key_elements AS e ON e.id = n.key"
         )
     rows = db.execute(
-        f"SELECT e.name FROM ({counts}) AS n JOIN key_elements AS e ON e.id = n.key "
-        "ORDER BY n.facts DESC, e.name LIMIT :limit",
-        {"documents": documents, "limit": limit},
+        f"{select} ORDER BY facts DESC, e.name LIMIT :limit",
+        {"documents": scope.documents if scope else None, "limit": limit},
     )
-    return list(key_elements(db, [name for (name,) in rows], documents).values())
+    return list(_summaries(db, list(rows)).values())
 
 
-def neighbours(db: apsw.Connection, name: str, documents: str | None, limit: int | None) -> list[tuple[str, int]]:
+def neighbours(db: apsw.Connection, name: str, scope: Scope | None, limit: int | None) -> list[tuple[str, int]]:
     """See ``Library.neighbours``; by name where equally frequent."""
+    known = db.execute("SELECT id FROM key_elements WHERE name = ?", (name,)).fetchone()
+    if known is None:
+        return []
+    (key,) = known
+    counts: Counter[int] = Counter()
+    for keys in _keys_of_facts(db, scope, key, key):
+        if key in keys:
+            counts.update(keys)
+    del counts[key]
+    names = _names(db, counts)
+    ordered = sorted(((names[other], count) for other, count in counts.items()), key=lambda pair: (-pair[1], pair[0]))
+    return ordered[:limit]
+
+
+def _keys_of_facts(db: apsw.Connection, scope: Scope | None, first: int, last: int) -> Iterator[list[int]]:
+    """The key elements of each fact of the groups that hold one of ``first`` to ``last``."""
     rows = db.execute(
-        "SELECT e.name, n.facts FROM (SELECT other.key, count(*) AS facts FROM fact_keys AS k "
-        "CROSS JOIN facts AS f ON f.id = k.fact CROSS JOIN fact_keys AS other ON other.fact = k.fact "
-        "WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) AND other.key <> k.key "
-        f"AND {within('f.document', documents)} GROUP BY other.key) AS n "
-        "JOIN key_elements AS e ON e.id = n.key ORDER BY n.facts DESC, e.name LIMIT :limit",
-        {"name": name, "documents": documents, "limit": -1 if limit is None else limit},
+        "SELECT g.phrases, g.model FROM fact_groups AS g WHERE g.id IN "
+        f"(SELECT k.fact_group FROM key_groups AS k {scope.join if scope else ''} "
+        f"WHERE k.key BETWEEN :first AND :last AND {scope.condition if scope else 'TRUE'})",
+        {"first": first, "last": last, "documents": scope.documents if scope else None},
     )
-    return [(other, count) for other, count in rows]
+    for blobs in rows:
+        for blob in blobs:
+            for fact in unpack_facts(blob):
+                yield [key for key, _ in fact.keys]
+
+
+def _names(db: apsw.Connection, keys: Iterable[int]) -> dict[int, str]:
+    return dict(db.executemany("SELECT id, name FROM key_elements WHERE id = ?", [(key,) for key in keys]))
 
 
 def passages_of_key_elements(
-    db: apsw.Connection, names: Sequence[str], documents: str | None, limit_per_name: int
+    db: apsw.Connection, passages: PassageTable, names: Sequence[str], scope: Scope | None, limit_per_name: int
 ) -> dict[str, list[str]]:
-    """See ``Library.passages_of_key_elements``; in the order of the text, an empty list for an unknown name."""
-    passages: dict[str, list[str]] = {name: [] for name in names}
+    """See ``Library.passages_of_key_elements``; in the order of their rows, an empty list for an unknown name."""
+    join, condition, documents = (scope.join, scope.condition, scope.documents) if scope else ("", "TRUE", None)
     rows = db.executemany(
-        f"SELECT :name, {PASSAGE_ID} FROM (SELECT DISTINCT f.passage FROM fact_keys AS k "
-        "CROSS JOIN facts AS f ON f.id = k.fact WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) "
-        f"AND {within('f.document', documents)}) AS n "
-        "CROSS JOIN passages AS p ON p.id = n.passage "
-        "CROSS JOIN chunks AS c ON c.id = p.chunk ORDER BY p.document, p.start, p.id LIMIT :limit",
-        [{"name": name, "documents": documents, "limit": limit_per_name} for name in passages],
+        f"SELECT :name, k.fact_group FROM key_groups AS k {join} "
+        f"WHERE k.key = (SELECT id FROM key_elements WHERE name = :name) AND k.fact_group > 0 AND {condition} "
+        "ORDER BY k.fact_group LIMIT :limit",
+        [{"name": name, "documents": documents, "limit": limit_per_name} for name in dict.fromkeys(names)],
     )
-    for name, passage in rows:
-        passages[name].append(passage)
-    return passages
+    pairs = list(rows)
+    ids = passages.ids_of(db, [row for _, row in pairs])
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for (name, _), passage_id in zip(pairs, ids, strict=True):
+        found[name].append(passage_id)
+    return found
 
 
-def key_elements_of_passages(db: apsw.Connection, passage_ids: Sequence[str]) -> dict[str, list[str]]:
+def key_elements_of_passages(
+    db: apsw.Connection, passages: PassageTable, passage_ids: Sequence[str]
+) -> dict[str, list[str]]:
     """See ``Library.key_elements_of_passages``; in the order of the text, an empty list for an unknown passage."""
-    names: dict[str, dict[str, None]] = {passage: {} for passage in passage_ids}
-    rows = db.executemany(
-        "SELECT :id, e.name FROM passages AS p JOIN chunks AS c ON c.id = p.chunk "
-        "JOIN facts AS f ON f.chunk = p.chunk AND f.passage = p.id "
-        "JOIN fact_keys AS k ON k.fact = f.id JOIN key_elements AS e ON e.id = k.key "
-        f"WHERE {IS_PASSAGE} ORDER BY f.start, f.stop, f.id, k.position",
-        lookups(names),
-    )
-    for passage, name in rows:
-        names[passage][name] = None
-    return {passage: list(found) for passage, found in names.items()}
+    rows = dict(zip(passage_ids, passages.rows_of(db, passage_ids), strict=True))
+    wanted = [(row,) for row in rows.values() if row is not None]
+    keys = {
+        row: np.frombuffer(blob, dtype="<u4").tolist()
+        for row, blob in db.executemany("SELECT id, keys FROM fact_groups WHERE id = ?", wanted)
+    }
+    names = _names(db, {key for own in keys.values() for key in own})
+    return {name: [names[key] for key in keys.get(row or 0, ())] for name, row in rows.items()}
 
 
-def edges(db: apsw.Connection, documents: str | None) -> Iterator[tuple[str, str, int]]:
+def edges(db: apsw.Connection, scope: Scope | None) -> Iterator[tuple[str, str, int]]:
     """See ``Library.edges``: counted for some hundred key elements at a time, and handed out as they come."""
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM key_elements")
-    for first in range(1, last + 1, _KEYS_AT_ONCE):
-        yield from db.execute(
-            "SELECT a.name, b.name, n.facts FROM (SELECT k.key AS one, other.key AS two, count(*) AS facts "
-            "FROM fact_keys AS k CROSS JOIN facts AS f ON f.id = k.fact "
-            "CROSS JOIN fact_keys AS other ON other.fact = k.fact AND other.key > k.key "
-            "WHERE k.key >= :first AND k.key < :first + :step "
-            f"AND {within('f.document', documents)} "
-            "GROUP BY k.key, other.key) AS n "
-            "JOIN key_elements AS a ON a.id = n.one JOIN key_elements AS b ON b.id = n.two",
-            {"first": first, "step": _KEYS_AT_ONCE, "documents": documents},
-        )
+    ((last_key,),) = db.execute("SELECT coalesce(max(id), 0) FROM key_elements")
+    for first in range(1, last_key + 1, _KEYS_AT_ONCE):
+        last = first + _KEYS_AT_ONCE - 1
+        counts: Counter[tuple[int, int]] = Counter()
+        for keys in _keys_of_facts(db, scope, first, last):
+            counts.update(pair for pair in combinations(sorted(keys), 2) if first <= pair[0] <= last)
+        names = _names(db, {key for pair in counts for key in pair})
+        for (one, other), count in counts.items():
+            yield names[one], names[other], count

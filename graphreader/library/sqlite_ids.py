@@ -1,4 +1,4 @@
-"""Public ids of passages and facts in few bytes.
+"""Public ids of passages in few bytes.
 
 Such an id mostly begins with its chunk's, so a row keeps only the rest (``id_suffix``); any other id is kept whole
 (``public_id``). It is found by a 32-bit hash, whose index takes a quarter of the space one over the ids would.
@@ -14,13 +14,11 @@ import apsw
 
 from graphreader.errors import LibraryError
 
-#: SQL for the whole id of a passage ``p`` or a fact ``f`` of the chunk ``c``.
+#: SQL for the whole id of a passage ``p`` of the chunk ``c``.
 PASSAGE_ID = "coalesce(p.public_id, c.public_id || p.id_suffix)"
-FACT_ID = "coalesce(f.public_id, c.public_id || f.id_suffix)"
 
-#: SQL conditions for ``lookups``.
+#: SQL condition for ``lookups``.
 IS_PASSAGE = f"p.id_hash = :hash AND {PASSAGE_ID} = :id"
-IS_FACT = f"f.id_hash = :hash AND {FACT_ID} = :id"
 
 
 def id_hash(public_id: str) -> int:
@@ -37,18 +35,15 @@ def shorten_id(public_id: str, chunk_id: str) -> tuple[int, str | None, str | No
 
 
 def lookups(public_ids: Iterable[str]) -> list[dict[str, str | int | None]]:
-    """Bindings for statements with ``IS_PASSAGE`` or ``IS_FACT``, one for each id."""
+    """Bindings for statements with ``IS_PASSAGE``, one for each id."""
     return [{"id": public_id, "hash": id_hash(public_id)} for public_id in public_ids]
 
 
-def refuse_taken(db: apsw.Connection, kind: str, public_ids: Sequence[str]) -> None:
-    """Raise ``LibraryError`` where ids of ``kind`` (passages or facts) are given twice or taken."""
-    select = {
-        "passages": f"SELECT :id FROM passages AS p JOIN chunks AS c ON c.id = p.chunk WHERE {IS_PASSAGE}",
-        "facts": f"SELECT :id FROM facts AS f JOIN chunks AS c ON c.id = f.chunk WHERE {IS_FACT}",
-    }[kind]
-    taken = next(db.executemany(select, lookups(public_ids)), None)
-    if taken is None and len(set(public_ids)) < len(public_ids):
-        taken = Counter(public_ids).most_common(1)[0]
+def refuse_taken(db: apsw.Connection, passage_ids: Sequence[str]) -> None:
+    """Raise ``LibraryError`` where ids of passages are given twice or taken."""
+    select = f"SELECT :id FROM passages AS p JOIN chunks AS c ON c.id = p.chunk WHERE {IS_PASSAGE}"
+    taken = next(db.executemany(select, lookups(passage_ids)), None)
+    if taken is None and len(set(passage_ids)) < len(passage_ids):
+        taken = Counter(passage_ids).most_common(1)[0]
     if taken is not None:
-        raise LibraryError(f"{db.filename}: the id {taken[0]!r} is given to two {kind}. Ids must be unique.")
+        raise LibraryError(f"{db.filename}: the id {taken[0]!r} is given to two passages. Ids must be unique.")

@@ -16,10 +16,12 @@ import apsw
 
 from graphreader.errors import LibraryError
 from graphreader.library.protocol import IndexedDocument
-from graphreader.library.sqlite_facts import FactRow, add_facts, forget_facts
+from graphreader.library.sqlite_facts import FactRow, Group, add_facts, change_groups, read_groups
+from graphreader.library.sqlite_full_text import passage_terms, put_terms
 from graphreader.library.sqlite_ids import refuse_taken, shorten_id
-from graphreader.library.sqlite_search import passage_terms
+from graphreader.library.sqlite_memory import new_epoch
 from graphreader.library.sqlite_text import blocks, pack, shorten
+from graphreader.library.sqlite_vectors import forget_vectors
 from graphreader.records import AtomicFact, Chunk, Document, FactOrigin, Passage
 
 _Row: TypeAlias = tuple[str | int | bytes | None, ...]
@@ -36,7 +38,7 @@ class Prepared:
     chunks: list[_Row]
     passages: list[_Row]
     passage_ids: list[str]
-    terms: list[str]
+    terms: list[list[str]]
     facts: list[FactRow]
 
 
@@ -83,6 +85,7 @@ def prepare(indexed: IndexedDocument) -> Prepared:
         fact_rows.append(fact_row(fact, chunk_place, passage_place, document.text[fact.start : fact.end]))
         if fact.origin is FactOrigin.MODEL and passage_place is not None:
             model_texts.setdefault(passage_place, []).append(fact.text)
+    terms = [passage_terms(passage.text, model_texts.get(place, ())) for place, passage in enumerate(passages)]
     modelled = {row.chunk for row in fact_rows if row.is_model}
     return Prepared(
         document=document,
@@ -90,9 +93,12 @@ def prepare(indexed: IndexedDocument) -> Prepared:
         layout=_layout(document),
         blocks=blocks(document.text),
         chunks=[_chunk_row(chunk, chunk_places[chunk.id] in modelled) for chunk in chunks],
-        passages=[_passage_row(passage, chunk_places[passage.chunk_id], document.text) for passage in passages],
+        passages=[
+            _passage_row(passage, chunk_places[passage.chunk_id], document.text, len(words))
+            for passage, words in zip(passages, terms, strict=True)
+        ],
         passage_ids=[passage.id for passage in passages],
-        terms=[passage_terms(passage.text, model_texts.get(place, ())) for place, passage in enumerate(passages)],
+        terms=terms,
         facts=fact_rows,
     )
 
@@ -122,9 +128,9 @@ def _chunk_row(chunk: Chunk, has_model_facts: bool) -> _Row:
     return chunk.id, chunk.index, chunk.start, chunk.end, chunk.token_count, headings, int(has_model_facts)
 
 
-def _passage_row(passage: Passage, chunk_place: int, document_text: str) -> _Row:
+def _passage_row(passage: Passage, chunk_place: int, document_text: str, term_count: int) -> _Row:
     form, text = shorten(passage.text, document_text[passage.start : passage.end])
-    return chunk_place, *shorten_id(passage.id, passage.chunk_id), passage.start, passage.end, form, text
+    return chunk_place, *shorten_id(passage.id, passage.chunk_id), passage.start, passage.end, term_count, form, text
 
 
 def put_index(db: apsw.Connection, prepared: Prepared) -> int:
@@ -143,17 +149,15 @@ def put_index(db: apsw.Connection, prepared: Prepared) -> int:
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(chunk_base + place, document, *chunk) for place, chunk in enumerate(prepared.chunks)],
     )
-    refuse_taken(db, "passages", prepared.passage_ids)
+    refuse_taken(db, prepared.passage_ids)
     passage_base = next_row(db, "passages")
     db.executemany(
-        "INSERT INTO passages (id, document, chunk, id_hash, public_id, id_suffix, start, stop, form, text) "
-        "VALUES (?1, ?2, ?3 + ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO passages "
+        "(id, document, chunk, id_hash, public_id, id_suffix, start, stop, term_count, form, text) "
+        "VALUES (?1, ?2, ?3 + ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         [(passage_base + place, document, chunk_base, *passage) for place, passage in enumerate(prepared.passages)],
     )
-    db.executemany(
-        "INSERT INTO full_text (rowid, terms) VALUES (?, ?)",
-        [(passage_base + place, terms) for place, terms in enumerate(prepared.terms)],
-    )
+    put_terms(db, [(passage_base + place, words) for place, words in enumerate(prepared.terms)])
     add_facts(db, document, [fact.moved(chunk_base, passage_base) for fact in prepared.facts])
     return document
 
@@ -189,11 +193,15 @@ def next_row(db: apsw.Connection, table: str) -> int:
 
 def remove_index(db: apsw.Connection, document: int) -> None:
     """Remove what was made of a document: its text, chunks, passages, facts, full text and vectors."""
-    doomed = db.execute(
-        "SELECT f.id FROM chunks AS c JOIN facts AS f ON f.chunk = c.id WHERE c.document = ?", (document,)
-    )
-    forget_facts(db, [fact for (fact,) in doomed])
-    db.execute("DELETE FROM full_text WHERE rowid IN (SELECT id FROM passages WHERE document = ?)", (document,))
-    for table in ("passages", "chunks", "text_blocks"):  # vectors and failures go with their passages and chunks
+    rows = [row for (row,) in db.execute("SELECT id FROM passages WHERE document = ?", (document,))]
+    chunks = [row for (row,) in db.execute("SELECT id FROM chunks WHERE document = ?", (document,))]
+    doomed = {
+        row: group for row, group in read_groups(db, [*rows, *(-chunk for chunk in chunks)]).items() if group.all()
+    }
+    change_groups(db, document, doomed, dict.fromkeys(doomed, Group([], [])))
+    if rows:
+        db.execute("DELETE FROM full_text WHERE rowid BETWEEN ? AND ?", (min(rows), max(rows)))
+        forget_vectors(db, min(rows), max(rows))
+    for table in ("passages", "chunks", "text_blocks"):  # failures go with their chunks
         db.execute(f"DELETE FROM {table} WHERE document = ?", (document,))
-    db.execute("DELETE FROM vector_models AS m WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE model = m.id)")
+    new_epoch(db)

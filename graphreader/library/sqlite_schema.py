@@ -19,8 +19,10 @@ CREATE TABLE documents (
     page_count INTEGER NOT NULL,
     settings_key TEXT NOT NULL,
     indexed_at TEXT NOT NULL,
+    fact_count INTEGER NOT NULL DEFAULT 0,
     layout BLOB NOT NULL                -- zlib of JSON: pages, headings, furniture
 ) STRICT;
+CREATE INDEX documents_by_settings_key ON documents (settings_key);
 
 CREATE TABLE sources (
     id INTEGER PRIMARY KEY,             -- the highest of a document is the source it was put with last
@@ -50,7 +52,7 @@ CREATE TABLE chunks (
 ) STRICT;
 
 CREATE TABLE passages (
-    id INTEGER PRIMARY KEY,             -- those of one document follow each other
+    id INTEGER PRIMARY KEY,             -- those of one document follow each other, in the order of the text
     id_hash INTEGER NOT NULL,           -- see sqlite_ids
     public_id TEXT,
     id_suffix TEXT,
@@ -58,6 +60,7 @@ CREATE TABLE passages (
     chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
     start INTEGER NOT NULL,
     stop INTEGER NOT NULL,
+    term_count INTEGER NOT NULL,        -- in full_text
     form INTEGER NOT NULL,
     text TEXT
 ) STRICT;
@@ -65,26 +68,11 @@ CREATE INDEX passages_by_id ON passages (id_hash);
 CREATE INDEX passages_by_document ON passages (document);
 CREATE INDEX passages_by_chunk ON passages (chunk);
 
-CREATE TABLE facts (
-    id INTEGER PRIMARY KEY,
-    id_hash INTEGER NOT NULL,
-    public_id TEXT,
-    id_suffix TEXT,
-    document INTEGER NOT NULL,
-    chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
-    passage INTEGER,                    -- of the same chunk, with which it goes: NULL where that has none
-    start INTEGER NOT NULL,
-    stop INTEGER NOT NULL,
-    origin INTEGER NOT NULL,            -- 0 phrases, 1 model
-    form INTEGER NOT NULL,
-    text TEXT
-) STRICT;
-CREATE INDEX facts_by_id ON facts (id_hash);
-CREATE INDEX facts_by_chunk ON facts (chunk, passage);
-
 CREATE TABLE key_elements (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
+    name TEXT NOT NULL UNIQUE,
+    fact_count INTEGER NOT NULL,        -- in the whole library, kept up to date
+    passage_count INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE key_spellings (
@@ -95,17 +83,24 @@ CREATE TABLE key_spellings (
     PRIMARY KEY (key, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE fact_keys (
-    fact INTEGER NOT NULL REFERENCES facts (id) ON DELETE CASCADE,
-    key INTEGER NOT NULL REFERENCES key_elements (id),
-    spelling INTEGER NOT NULL,          -- key_spellings.number
-    position INTEGER NOT NULL,          -- the order within the fact
-    PRIMARY KEY (fact, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX fact_keys_by_key ON fact_keys (key, fact);
+-- The facts of one passage, packed: see sqlite_fact_blobs. A row for each fact would cost ten times the space.
+CREATE TABLE fact_groups (
+    id INTEGER PRIMARY KEY,             -- the passage's row; of a chunk without passages the chunk's, made negative
+    keys BLOB NOT NULL,                 -- uint32, the rows of the key elements its facts hold, each once, in order
+    phrases BLOB,                       -- facts found by rules; NULL for none
+    model BLOB                          -- facts that a model wrote
+) STRICT;
 
--- One row a passage, of terms made beforehand; bm25() of a contentless table needs the positions, hence detail=full.
-CREATE VIRTUAL TABLE full_text USING fts5 (terms, content='', contentless_delete=1, tokenize='ascii');
+CREATE TABLE key_groups (
+    key INTEGER NOT NULL REFERENCES key_elements (id),
+    fact_group INTEGER NOT NULL,
+    facts INTEGER NOT NULL,             -- of the group, with this key element
+    PRIMARY KEY (key, fact_group)
+) STRICT, WITHOUT ROWID;
+
+-- One row a passage, of terms made beforehand, the repetitions of a term as terms of their own: so frequencies need no
+-- positions, which would double the size.
+CREATE VIRTUAL TABLE full_text USING fts5 (terms, content='', contentless_delete=1, detail=none, tokenize='ascii');
 
 CREATE TABLE vector_models (
     id INTEGER PRIMARY KEY,
@@ -113,12 +108,25 @@ CREATE TABLE vector_models (
     dimensions INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE vectors (
-    passage INTEGER NOT NULL REFERENCES passages (id) ON DELETE CASCADE,
+-- Never changed, only replaced by rows with new ids: whoever has read a block need not read it again.
+CREATE TABLE vector_blocks (
+    id INTEGER PRIMARY KEY,             -- never given again: see counters
     model INTEGER NOT NULL REFERENCES vector_models (id),
-    vector BLOB NOT NULL,               -- float16, little-endian
-    UNIQUE (passage, model)
+    count INTEGER NOT NULL,
+    first INTEGER NOT NULL,             -- the lowest and the highest of the passages' rows
+    last INTEGER NOT NULL,
+    passages BLOB NOT NULL,             -- uint32, their rows, ascending
+    scales BLOB NOT NULL,               -- float32
+    codes BLOB NOT NULL                 -- int8, a vector after the other; times the vector's scale
 ) STRICT;
+CREATE INDEX vector_blocks_by_model ON vector_blocks (model, count, first, last);
+
+CREATE TABLE counters (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    epoch INTEGER NOT NULL,             -- what readers keep of passages and key elements stays good as long as this
+    vector_blocks INTEGER NOT NULL      -- ids of blocks given so far
+) STRICT;
+INSERT INTO counters (id, epoch, vector_blocks) VALUES (0, 0, 0);
 
 CREATE TABLE extractions (
     key TEXT PRIMARY KEY,
@@ -153,5 +161,8 @@ CREATE TABLE run_records (
 ) STRICT;
 """
 
+#: Formats up to this one were never released; files in them are refused, to be indexed again.
+ABANDONED_VERSIONS = 1
+
 #: Only ever appended to.
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = ("", _FIRST)

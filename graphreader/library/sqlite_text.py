@@ -9,19 +9,18 @@ sentences: their offsets come before the own text. ``OWN`` is the row's text alo
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
 from itertools import pairwise
 
 import apsw
+
+from graphreader.library.sqlite_memory import TextBlocks
 
 VERBATIM, COLLAPSED, SPACED, OWN = range(4)
 
 _AFTER_SPACES = "|"
 
-#: Reading a passage decompresses one block; larger ones compress better, smaller ones are read faster.
-BLOCK_CHARACTERS = 65_536
-#: Two million characters: more than a book's worth of decompressed text during one call.
-_KEPT_BLOCKS = 32
+#: Reading a passage decompresses one block. Blocks four times as long take 7% less space, and four times as long.
+BLOCK_CHARACTERS = 16_384
 
 
 def pack(text: str) -> bytes:
@@ -46,11 +45,14 @@ def whole_text(db: apsw.Connection, document: int) -> str:
 
 
 class Spans:
-    """Reads spans of documents within one transaction, keeping the last blocks decompressed."""
+    """Reads spans of documents within one transaction, keeping the last blocks decompressed.
 
-    def __init__(self, db: apsw.Connection) -> None:
+    ``blocks`` outlives the transaction: see ``sqlite_memory``.
+    """
+
+    def __init__(self, db: apsw.Connection, blocks: TextBlocks | None = None) -> None:
         self._db = db
-        self._blocks: OrderedDict[tuple[int, int], str] = OrderedDict()
+        self._blocks = blocks or TextBlocks()
 
     def read(self, document: int, start: int, stop: int) -> str:
         """The characters from ``start`` to ``stop`` (half-open) of a document's text."""
@@ -61,14 +63,11 @@ class Spans:
 
     def _block(self, document: int, number: int) -> str:
         place = (document, number)
-        if place in self._blocks:
-            self._blocks.move_to_end(place)
-            return self._blocks[place]
-        row = self._db.execute("SELECT text FROM text_blocks WHERE document = ? AND number = ?", place).fetchone()
-        text = "" if row is None else unpack(row[0])
-        self._blocks[place] = text
-        if len(self._blocks) > _KEPT_BLOCKS:
-            self._blocks.popitem(last=False)
+        text = self._blocks.get(place)
+        if text is None:
+            row = self._db.execute("SELECT text FROM text_blocks WHERE document = ? AND number = ?", place).fetchone()
+            text = "" if row is None else unpack(row[0])
+            self._blocks.put(place, text)
         return text
 
 

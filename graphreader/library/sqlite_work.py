@@ -10,20 +10,23 @@ import apsw
 from graphreader.errors import LibraryError
 from graphreader.library.protocol import ExtractionFailure
 from graphreader.library.sqlite_documents import chunk_row, document_row
-from graphreader.library.sqlite_facts import SELECT_FACTS, FactRow, add_facts, forget_facts, read_facts
+from graphreader.library.sqlite_facts import FactRow, replace_facts
+from graphreader.library.sqlite_full_text import passage_terms, put_terms
+from graphreader.library.sqlite_memory import new_epoch
 from graphreader.library.sqlite_put import Placement, fact_row
+from graphreader.library.sqlite_read_facts import SELECT_GROUPS, read_facts
 from graphreader.library.sqlite_scope import within
-from graphreader.library.sqlite_search import SELECT_PASSAGES, passage_terms, read_passages
+from graphreader.library.sqlite_search import SELECT_PASSAGES, read_passages
 from graphreader.library.sqlite_text import Spans, pack, unpack
-from graphreader.records import AtomicFact
+from graphreader.records import AtomicFact, FactOrigin
 
 
 def add_model_facts(db: apsw.Connection, chunk_id: str, facts: Sequence[AtomicFact]) -> None:
     """See ``Library.add_model_facts``. Raises ``LibraryError`` for a chunk that is gone or another chunk's fact."""
     if strangers := [fact.id for fact in facts if fact.chunk_id != chunk_id]:
         raise LibraryError(f"fact {strangers[0]!r} is not of chunk {chunk_id!r}. Add each chunk's facts on their own.")
-    ((chunk, passages),) = _replace_facts(db, [chunk_id], facts, is_model=1).items()
-    _index_again(db, chunk, passages)
+    ((chunk, passages),) = _replace_facts(db, [chunk_id], facts, is_model=True).items()
+    _index_again(db, passages)
     db.execute("UPDATE chunks SET has_model_facts = 1 WHERE id = ?", (chunk,))
     db.execute("DELETE FROM failures WHERE chunk = ?", (chunk,))
 
@@ -33,45 +36,43 @@ def put_phrase_facts(db: apsw.Connection, chunk_ids: Sequence[str], facts: Seque
     known = set(chunk_ids)
     if strangers := [fact.id for fact in facts if fact.chunk_id not in known]:
         raise LibraryError(f"fact {strangers[0]!r} is of none of the chunks given with it. Name its chunk too.")
-    _replace_facts(db, chunk_ids, facts, is_model=0)
+    _replace_facts(db, chunk_ids, facts, is_model=False)
 
 
 def _replace_facts(
-    db: apsw.Connection, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], is_model: int
+    db: apsw.Connection, chunk_ids: Sequence[str], facts: Sequence[AtomicFact], *, is_model: bool
 ) -> dict[int, list[int]]:
     """Put facts of one origin in place of the chunks' earlier ones; returns the chunks' rows with their passages'."""
-    rows = {chunk_id: chunk_row(db, chunk_id) for chunk_id in chunk_ids}
+    rows = {chunk_id: chunk_row(db, chunk_id) for chunk_id in dict.fromkeys(chunk_ids)}
     chunks = [(chunk,) for chunk in rows.values()]
-    earlier = db.executemany(f"SELECT id FROM facts WHERE chunk = ? AND origin = {is_model}", chunks)
-    forget_facts(db, [fact for (fact,) in earlier])
     documents = dict(db.executemany("SELECT id, document FROM chunks WHERE id = ?", chunks))
     starts: dict[int, list[tuple[int, int]]] = {chunk: [] for chunk in rows.values()}
     for chunk, start, passage in db.executemany("SELECT chunk, start, id FROM passages WHERE chunk = ?", chunks):
         starts[chunk].append((start, passage))
     placements = {chunk_id: Placement(starts[chunk]) for chunk_id, chunk in rows.items()}
     spans = Spans(db)
-    made: dict[int, list[FactRow]] = {}
+    made: dict[int, list[FactRow]] = {document: [] for document in documents.values()}
     for fact in facts:
         chunk = rows[fact.chunk_id]
         span = spans.read(documents[chunk], fact.start, fact.end)
         row = fact_row(fact, chunk, placements[fact.chunk_id].passage_at(fact.start), span)
-        made.setdefault(documents[chunk], []).append(row)
+        made[documents[chunk]].append(row)
     for document, fact_rows in made.items():
-        add_facts(db, document, fact_rows)
+        own = [chunk for chunk in rows.values() if documents[chunk] == document]
+        groups = [*(passage for chunk in own for _, passage in starts[chunk]), *(-chunk for chunk in own)]
+        replace_facts(db, document, groups, fact_rows, is_model=is_model)
     return {chunk: [passage for _, passage in found] for chunk, found in starts.items()}
 
 
-def _index_again(db: apsw.Connection, chunk: int, passages: Sequence[int]) -> None:
+def _index_again(db: apsw.Connection, passages: Sequence[int]) -> None:
     """Bring the full text of passages up to date with their model-written facts."""
     for row in passages:
         (passage,) = read_passages(db, db.execute(f"{SELECT_PASSAGES} WHERE p.id = ?", (row,)))
-        facts = read_facts(
-            db, db.execute(f"{SELECT_FACTS} WHERE f.chunk = ? AND f.passage = ? AND f.origin = 1", (chunk, row))
-        )
-        db.execute(
-            "INSERT OR REPLACE INTO full_text (rowid, terms) VALUES (?, ?)",
-            (row, passage_terms(passage.text, [fact.text for fact in facts])),
-        )
+        facts = read_facts(db, None, db.execute(f"{SELECT_GROUPS} WHERE p.id = ?", (row,)))
+        words = passage_terms(passage.text, [fact.text for fact in facts if fact.origin is FactOrigin.MODEL])
+        put_terms(db, [(row, words)])
+        db.execute("UPDATE passages SET term_count = ? WHERE id = ?", (len(words), row))
+    new_epoch(db)
 
 
 def cached_extraction(db: apsw.Connection, key: str) -> str | None:

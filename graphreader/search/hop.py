@@ -39,6 +39,7 @@ def second_step(graph: Graph, seed: Seed, linked: Collection[str], overlap: Over
     highest = strengths[leading[0]] or 1.0
     graph.add_key_elements(leading)
     titled = _titled(graph, leading)
+    seed.fetch_vectors(passage for name in leading for passage in graph.passages.get(name, ()))
     scores: dict[str, float] = {}
     through: dict[str, str] = {}
     for name in leading:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.search.ranked import RankingWeights
-from graphreader.search.vectors import cosines
+from graphreader.search.vectors import VectorScores
 from graphreader.text.terms import terms
 
 
@@ -17,12 +17,18 @@ from graphreader.text.terms import terms
 class Seed:
     """Scores from 0 to 1 by passage id: ``text`` and ``vector`` of their own, ``fused`` of both, the best at 1.
 
-    ``vector`` covers every embedded passage, ``text`` the best by shared words, ``fused`` the best of either.
+    ``text`` covers the best by shared words, ``fused`` the best of either, ``vector`` these and those fetched since.
     """
 
     text: Mapping[str, float]
     vector: Mapping[str, float]
     fused: Mapping[str, float]
+    vectors: VectorScores | None = None
+
+    def fetch_vectors(self, passage_ids: Iterable[str]) -> None:
+        """Make ``vector`` cover these passages too, where they are embedded."""
+        if self.vectors is not None:
+            self.vectors.fetch(passage_ids)
 
     def best(self, count: int) -> list[str]:
         """The ids of the best ``count`` passages, best first."""
@@ -59,29 +65,15 @@ def seed_scores(
         found = dict(library.search_passages(terms(query), documents, weights.candidates))
         for passage, score in scaled(found, low=0.0).items():
             text[passage] = max(text.get(passage, 0.0), factor * score)
-    vector: dict[str, float] = {}
+    vectors = None
     if embedder is not None and weights.vector and reads(embedder, queries[0]):
-        vector = _vector_scores(library, queries, factors, documents, embedder)
+        vectors = VectorScores(library, embedder, queries, factors, documents, weights.candidates)
+    vector = vectors.known() if vectors else {}
     candidates = {*text, *best(vector, weights.candidates)}
+    if vectors:
+        vectors.fetch(candidates)
     fused = {key: text.get(key, 0.0) + weights.vector * vector.get(key, 0.0) for key in candidates}
-    return Seed(text, vector, scaled(fused, low=0.0))
-
-
-def _vector_scores(
-    library: Library,
-    queries: Sequence[str],
-    factors: Sequence[float],
-    documents: Sequence[str] | None,
-    embedder: Embedder,
-) -> dict[str, float]:
-    passage_ids, similarities = cosines(library, embedder, queries, documents)
-    if not passage_ids:
-        return {}
-    lowest, highest = similarities.min(axis=0), similarities.max(axis=0)
-    spread = highest - lowest
-    spread[spread <= 0] = 1.0
-    scores = ((similarities - lowest) / spread * factors).max(axis=1)
-    return dict(zip(passage_ids, scores.tolist(), strict=True))
+    return Seed(text, vector, scaled(fused, low=0.0), vectors)
 
 
 def reads(embedder: Embedder, text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,8 +13,6 @@ from graphreader.llm.embed import Embedder
 
 #: Embedded and committed together: some seconds of work is the most that an interruption loses.
 _BATCH_PASSAGES: Final = 256
-#: Rows turned to float32 at once: bounds the memory of a scan.
-_SCAN_ROWS: Final = 16_384
 
 
 def embed_missing(
@@ -51,16 +49,42 @@ def embed_batches(
         yield min(done, total), total
 
 
-def cosines(
-    library: Library, embedder: Embedder, queries: Sequence[str], documents: Sequence[str] | None
-) -> tuple[list[str], NDArray[np.float32]]:
-    """Passage ids and their cosines with each query, shape (passages, queries): an exact scan."""
-    passage_ids, matrix = library.vectors(embedder.name, documents)
-    if not passage_ids:
-        return [], np.zeros((0, len(queries)), dtype=np.float32)
-    questions = embedder.embed_queries(queries).T
-    result = np.empty((len(passage_ids), len(queries)), dtype=np.float32)
-    for start in range(0, len(passage_ids), _SCAN_ROWS):
-        rows = slice(start, start + _SCAN_ROWS)
-        result[rows] = matrix[rows].astype(np.float32) @ questions
-    return passage_ids, result
+class VectorScores:
+    """How similar passages are to the queries, each query's cosines moved to 0..1 and weighted, the highest counting.
+
+    The most similar passages are known from the start, any other once it is fetched.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        embedder: Embedder,
+        queries: Sequence[str],
+        factors: Sequence[float],
+        documents: Sequence[str] | None,
+        limit: int,
+    ) -> None:
+        self._library = library
+        self._model = embedder.name
+        self._factors = np.array(factors)
+        self._queries = embedder.embed_queries(queries)
+        nearest = library.nearest_passages(self._model, self._queries, documents, limit)
+        self._lowest = nearest.lowest
+        self._spread = np.where(nearest.highest > nearest.lowest, nearest.highest - nearest.lowest, 1.0)
+        self._known: dict[str, float] = {}
+        self._add(nearest.passage_ids, nearest.cosines)
+
+    def fetch(self, passage_ids: Iterable[str]) -> None:
+        """Make these passages' scores known, where they have a vector."""
+        missing = [passage for passage in dict.fromkeys(passage_ids) if passage not in self._known]
+        if missing and self._known:
+            found = self._library.cosines_of(self._model, self._queries, missing)
+            self._add(found, np.array(list(found.values())).reshape(len(found), -1))
+
+    def _add(self, passage_ids: Iterable[str], cosines: NDArray[np.float32]) -> None:
+        scores = np.clip((cosines - self._lowest) / self._spread, 0.0, None) * self._factors
+        self._known.update(zip(passage_ids, scores.max(axis=1, initial=0.0).tolist(), strict=True))
+
+    def known(self) -> Mapping[str, float]:
+        """All scores known so far."""
+        return self._known

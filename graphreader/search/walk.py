@@ -111,7 +111,7 @@ def walk(graph: Graph, key_element_mass: Mapping[str, float], passage_mass: Mapp
     name_index = {name: place for place, name in enumerate(names)}
     rows = np.fromiter((passage_index[passage] for passage, _ in edges), dtype=np.int64, count=len(edges))
     columns = np.fromiter((name_index[name] for _, name in edges), dtype=np.int64, count=len(edges))
-    strengths = np.fromiter((graph.idf(name) for _, name in edges), dtype=np.float64, count=len(edges))
+    strengths = np.array([graph.idf(name) for name in names], dtype=np.float64)[columns]
     key_share = graph.weights.restart_key_elements if key_element_mass else 0.0
     if not passage_mass:
         key_share = 1.0

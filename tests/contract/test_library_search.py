@@ -105,28 +105,50 @@ def unit_vectors(count: int, dimensions: int = 8) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_vectors_come_back_to_half_precision(library: Library, whale: Indexed, harbour: Indexed) -> None:
+def embedded(library: Library, model: str, dimensions: int = 8, documents: list[str] | None = None) -> set[str]:
+    """The passages that have a vector."""
+    queries = np.ones((1, dimensions), dtype=np.float32)
+    return set(library.nearest_passages(model, queries, documents, limit=10_000).passage_ids)
+
+
+def test_vectors_are_compared_with_questions(library: Library, whale: Indexed, harbour: Indexed) -> None:
     ids = [passage.id for passage in whale.passages + harbour.passages]
     given_vectors = unit_vectors(len(ids))
+    queries = unit_vectors(2)
     library.put_vectors("model", ids[:4], given_vectors[:4])
     library.put_vectors("model", [*ids[4:], "gone"], np.vstack([given_vectors[4:], given_vectors[:1]]))
-    stored_ids, matrix = library.vectors("model")
-    assert sorted(stored_ids) == sorted(ids)
-    assert matrix.dtype == np.float16
-    np.testing.assert_array_equal(matrix, given_vectors.astype(np.float16)[[ids.index(name) for name in stored_ids]])
-    some, part = library.vectors("model", [harbour.id])
-    assert sorted(some) == sorted(passage.id for passage in harbour.passages)
-    assert part.shape == (2, 8)
-    assert library.vectors("another")[0] == []
-    assert len(library.vectors("another")[1]) == 0
+    expected = dict(zip(ids, given_vectors @ queries.T, strict=True))
+    found = library.nearest_passages("model", queries)
+    assert sorted(found.passage_ids) == sorted(ids)
+    for name, cosines in zip(found.passage_ids, found.cosines, strict=True):
+        np.testing.assert_allclose(cosines, expected[name], atol=0.01)
+    np.testing.assert_allclose(found.lowest, np.min(list(expected.values()), axis=0), atol=0.01)
+    np.testing.assert_allclose(found.highest, np.max(list(expected.values()), axis=0), atol=0.01)
+    some = library.cosines_of("model", queries, [ids[5], "gone", ids[0]])
+    assert some.keys() == {ids[0], ids[5]}
+    np.testing.assert_allclose(some[ids[5]], expected[ids[5]], atol=0.01)
+    assert set(library.nearest_passages("model", queries, [harbour.id]).passage_ids) == set(ids[4:])
+    assert library.nearest_passages("another", queries).passage_ids == []
+    assert library.nearest_passages("model", queries, []).passage_ids == []
+    assert library.cosines_of("another", queries, ids) == {}
+
+
+def test_the_nearest_of_each_query_are_among_those_found(library: Library, whale: Indexed, harbour: Indexed) -> None:
+    ids = [passage.id for passage in whale.passages + harbour.passages]
+    given_vectors = np.eye(len(ids), 8, dtype=np.float32)
+    library.put_vectors("model", ids, given_vectors)
+    found = library.nearest_passages("model", given_vectors[[4, 1]], limit=1)
+    assert set(found.passage_ids) == {ids[1], ids[4]}
+    assert library.nearest_passages("model", given_vectors[[4]], [whale.id], limit=1).passage_ids[0] in ids[:4]
 
 
 def test_vectors_again_replace_the_old(library: Library, whale: Indexed) -> None:
-    name = whale.passages[0].id
-    library.put_vectors("model", [name], np.array([[1.0, 0.0]], dtype=np.float32))
-    library.put_vectors("model", [name], np.array([[0.0, 1.0]], dtype=np.float32))
-    ids, matrix = library.vectors("model")
-    assert (ids, matrix.tolist()) == ([name], [[0.0, 1.0]])
+    ids = [passage.id for passage in whale.passages]
+    library.put_vectors("model", ids, np.array([[1.0, 0.0]] * 4, dtype=np.float32))
+    library.put_vectors("model", ids[1:2], np.array([[0.0, 1.0]], dtype=np.float32))
+    found = library.cosines_of("model", np.array([[1.0, 0.0]], dtype=np.float32), ids)
+    assert [round(float(found[name][0]), 2) for name in ids] == [1, 0, 1, 1]
+    assert library.vector_count("model") == 4
 
 
 def test_passages_without_vector(library: Library, whale: Indexed, harbour: Indexed) -> None:
@@ -147,7 +169,9 @@ def test_vectors_of_the_wrong_shape(library: Library, whale: Indexed) -> None:
         library.put_vectors("model", ids[:2], unit_vectors(1, 8))
     with pytest.raises(LibraryError, match="shape"):
         library.put_vectors("model", ids[:1], np.zeros(8, dtype=np.float32))
-    assert library.vectors("model")[0] == ids[:1]
+    with pytest.raises(LibraryError, match="dimensions"):
+        library.nearest_passages("model", unit_vectors(1, 4))
+    assert embedded(library, "model") == set(ids[:1])
 
 
 def test_cached_extractions(library: Library) -> None:

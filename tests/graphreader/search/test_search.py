@@ -143,11 +143,11 @@ def test_words_of_model_facts_are_found(library: Library, paragraphs: dict[str, 
     (chunk,) = library.chunks(paragraphs["Ilse Marrow"])
     start = library.document(chunk.document_id).text.index("She kept bees")
     fact = AtomicFact(
-        "f-model", chunk.document_id, chunk.id, start, start + 13, "Ilse Marrow was an apiarist.",
+        f"{chunk.id}-m0", chunk.document_id, chunk.id, start, start + 13, "Ilse Marrow was an apiarist.",
         (KeyElement("ilse marrow", "Ilse Marrow"),), FactOrigin.MODEL,
     )  # fmt: skip
     library.add_model_facts(chunk.id, [fact])
-    assert search(library, "Who was an apiarist?").facts[0].fact.id == "f-model"
+    assert search(library, "Who was an apiarist?").facts[0].fact.origin is FactOrigin.MODEL
 
 
 def test_a_hub_is_no_way_from_passage_to_passage(library: Library, index: Index) -> None:

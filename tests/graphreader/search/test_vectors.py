@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graphreader.library.protocol import Library
 from graphreader.search import vectors
-from graphreader.search.vectors import cosines, embed_missing
+from graphreader.search.vectors import VectorScores, embed_missing
 
 Index = Callable[[Sequence[tuple[str, str]]], list[str]]
 
@@ -34,31 +34,30 @@ def test_interrupted_work_goes_on_where_it_stopped(
     embedder = FailsOnce()
     with pytest.raises(KeyboardInterrupt):
         embed_missing(library, embedder)
-    assert len(library.vectors(embedder.name)[0]) == 2
+    assert library.vector_count(embedder.name) == 2
     total = library.passage_count()
     seen: list[tuple[int, int]] = []
     assert embed_missing(library, embedder, None, lambda done, all_: seen.append((done, all_))) == total - 2
     assert seen[-1] == (total, total)
     assert embed_missing(library, embedder) == 0
-    assert sorted(library.vectors(embedder.name)[0]) == sorted(set(library.vectors(embedder.name)[0]))
+    assert library.vector_count(embedder.name) == total
 
 
 def test_only_the_documents_named_are_embedded(library: Library, paragraphs: dict[str, str]) -> None:
     embed_missing(library, WordEmbedder(), [paragraphs["Gullness"]])
-    ids, _ = library.vectors("words")
+    ids = library.nearest_passages("words", WordEmbedder().embed(["bees"])).passage_ids
     assert {passage.document_id for passage in library.passages_by_id(ids)} == {paragraphs["Gullness"]}
 
 
-def test_cosines_are_exact_over_blocks_of_any_size(
-    library: Library, paragraphs: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_are_scaled_cosines_of_the_best_query(library: Library, paragraphs: dict[str, str]) -> None:
     embedder = WordEmbedder()
     embed_missing(library, embedder)
-    queries = ["bees in Tarnholt", "a crane"]
-    whole_ids, whole = cosines(library, embedder, queries, None)
-    monkeypatch.setattr(vectors, "_SCAN_ROWS", 2)
-    ids, blocks = cosines(library, embedder, queries, None)
-    assert ids == whole_ids
-    np.testing.assert_array_equal(blocks, whole)
-    texts = [passage.text for passage in library.passages_by_id(ids)]
-    np.testing.assert_allclose(whole, embedder.embed(texts) @ embedder.embed(queries).T, atol=2e-3)
+    queries, factors = ["bees in Tarnholt", "a crane"], [1.0, 0.5]
+    passages = library.passages_by_id(library.nearest_passages("words", embedder.embed(queries)).passage_ids)
+    cosines = embedder.embed([passage.text for passage in passages]) @ embedder.embed(queries).T
+    low, high = cosines.min(axis=0), cosines.max(axis=0)
+    expected = ((cosines - low) / (high - low) * factors).max(axis=1)
+    scores = VectorScores(library, embedder, queries, factors, None, limit=1)
+    assert len(scores.known()) < len(passages)
+    scores.fetch([passage.id for passage in passages])
+    np.testing.assert_allclose([scores.known()[passage.id] for passage in passages], expected, atol=0.02)
