@@ -34,7 +34,10 @@ _MAX_LINE_CHARACTERS = 160
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One case. ``cpu_seconds`` tells more than ``seconds`` on a busy machine; ``peak_mb`` is the child's largest resident set, ``counts`` the library's rows afterwards."""
+    """One case. ``cpu_seconds`` tells more than ``seconds`` on a busy machine.
+
+    ``peak_mb`` is the child's largest resident set, ``counts`` the library's rows afterwards.
+    """
 
     name: str
     what: str
