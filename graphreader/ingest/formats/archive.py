@@ -45,7 +45,7 @@ class Archive:
         if is_bomb or info.file_size > self._bytes_left:
             raise DamagedSourceError(
                 self.source,
-                f"its part {name!r} would expand from {info.compress_size:,} to {info.file_size:,} bytes, as in no document",
+                f"its part {name!r} would expand from {info.compress_size:,} to {info.file_size:,} bytes, like a bomb",
                 "Do not trust this file; if it is genuine, split it.",
             )
         # The declared size bounds what zipfile hands out, so counting it is enough.
