@@ -48,6 +48,10 @@ class RandomEmbedder:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
 
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As ``embed``."""
+        return self.embed(texts)
+
 
 def embedder_of(vectors: str) -> Embedder | None:
     """The embedder that ``VECTORS`` names."""

@@ -23,6 +23,19 @@ GraphReaderError
 
 from __future__ import annotations
 
+#: Format characters that names may well hold: joiners of emoji and of scripts that need them.
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def printable(name: str) -> str:
+    """A name on one line, its controls and marks of direction written as escapes: it cannot play with a terminal."""
+    if name.isprintable():
+        return name
+    return "".join(
+        c if c.isprintable() or c in _JOINERS or c == "\u3000" else c.encode("unicode_escape").decode("ascii")
+        for c in name
+    )
+
 
 class GraphReaderError(Exception):
     """Root of all errors raised on purpose."""
@@ -36,7 +49,7 @@ class SourceError(GraphReaderError):
         self.problem = problem
         self.mend = mend
         self.page = page
-        where = source if page is None else f"{source}, page {page}"
+        where = printable(source) if page is None else f"{printable(source)}, page {page}"
         super().__init__(f"{where}: {problem}. {mend}")
 
 

@@ -16,7 +16,7 @@ from graphreader.errors import ModelError, SourceError
 from graphreader.ingest.chunk import chunk_document
 from graphreader.ingest.corpus import ID_SEPARATOR, is_corpus
 from graphreader.ingest.facts import write_facts
-from graphreader.ingest.load import loadables
+from graphreader.ingest.load import Loadable, loadables
 from graphreader.ingest.passages import passages_of
 from graphreader.ingest.phrases import phrase_facts, vocabulary_of
 from graphreader.ingest.sources import SourceFile, expand
@@ -163,21 +163,35 @@ def _index_file(
             if gone.pop(entry.source, None) != entry.document_id:
                 library.add_source(entry.document_id, entry.source)
             continue
-        try:
-            document = entry.load()
-        except SourceError as error:
+        indexed = _indexed(entry, counter, settings)
+        if isinstance(indexed, SourceError):
             ids.pop()
-            report.failures.append(error)
+            report.failures.append(indexed)
             continue
         gone.pop(entry.source, None)
-        chunks = chunk_document(document, counter.count, settings.max_chunk_tokens)
-        passages = passages_of(document, chunks)
-        waiting.add(IndexedDocument(document, chunks, passages, (), text_only_key(settings)))
-        report.new_ids.append(document.id)
+        report.new_ids.append(entry.document_id)
+        waiting.add(indexed)
     if gone and ids:
         waiting.put()
         library.remove_sources(list(gone))
     return ids
+
+
+def _indexed(entry: Loadable, counter: TokenCounter, settings: IndexSettings) -> IndexedDocument | SourceError:
+    """A document with its chunks and passages, or why there is none."""
+    try:
+        document = entry.load()
+        chunks = chunk_document(document, counter.count, settings.max_chunk_tokens)
+        return IndexedDocument(document, chunks, passages_of(document, chunks), (), text_only_key(settings))
+    except SourceError as error:
+        return error
+    except MemoryError:
+        return SourceError(entry.source, "there is not enough memory to read it", "Split it, or use another machine.")
+    except Exception as error:  # a file that finds a mistake in a parser must not stop those behind it
+        problem = f"reading it failed ({type(error).__name__}: {error})"
+        return SourceError(
+            entry.source, problem, "This is a mistake of the program: report it, with the file if you can."
+        )
 
 
 class _Waiting:

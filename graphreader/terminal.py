@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
@@ -13,7 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from graphreader.errors import printable
+
 if TYPE_CHECKING:
+    from graphreader.errors import SourceError
     from graphreader.finding import Findings
     from graphreader.indexing import IndexReport
     from graphreader.library.protocol import DocumentSummary, Library
@@ -80,7 +85,7 @@ class Terminal:
             self._progress.start()
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(_STAGES.get(stage, stage), detail="")
-        self._progress.update(self._tasks[stage], completed=done, total=total or None, detail=detail[-60:])
+        self._progress.update(self._tasks[stage], completed=done, total=total or None, detail=printable(detail)[-60:])
 
     def show_step(self, step: TraceStep) -> None:
         """One line for a step of the run, as it happens."""
@@ -140,7 +145,8 @@ class Terminal:
         """What was indexed; what could not be."""
         self._end_progress()
         known = len(report.document_ids) - len(report.new_ids)
-        new = {summary.id: summary for summary in summaries if summary.id in set(report.new_ids)}
+        new_ids = set(report.new_ids)
+        new = {summary.id: summary for summary in summaries if summary.id in new_ids}
         pages = sum(summary.page_count for summary in new.values())
         facts = sum(summary.fact_count for summary in new.values())
         unchanged = f", {known} unchanged" if known else ""
@@ -151,9 +157,19 @@ class Terminal:
         for chunk_id, error in report.failed_chunks:
             self.warn(f"chunk {chunk_id}: {error}")
         if report.failures:
-            self.warn(f"{_count(len(report.failures), 'source')} could not be read:")
-            for failure in report.failures:
-                self.warn(f"  {failure}")
+            self._show_failures(report.failures)
+
+    def _show_failures(self, failures: Sequence[SourceError]) -> None:
+        """All of them in a file, as many as can be read on a terminal; the others are counted by their kind."""
+        self.warn(f"{_count(len(failures), 'source')} could not be read:")
+        shown = failures[:_LISTED_FAILURES] if self._err.is_terminal else failures
+        for failure in shown:
+            self.warn(f"  {failure}")
+        if others := failures[len(shown) :]:
+            kinds = Counter(_NUMBER.sub("N", failure.problem) for failure in others)
+            counted = "; ".join(f"{count:,} × {kind}" for kind, count in kinds.most_common(_LISTED_KINDS))
+            more = "; ..." if len(kinds) > _LISTED_KINDS else ""
+            self.warn(f"  and {len(others):,} more ({counted}{more}). All are listed with `2>failures.txt`.")
 
     def show_documents(self, summaries: Sequence[DocumentSummary]) -> None:
         """A table of documents."""
@@ -174,7 +190,7 @@ class Terminal:
                 str(summary.chunk_count),
                 str(summary.fact_count),
                 f"{summary.model_fact_chunk_count}/{summary.chunk_count}",
-                Text(PurePath(summary.sources[0]).name if summary.sources else ""),
+                Text(printable(PurePath(summary.sources[0]).name) if summary.sources else ""),
             )
         self._out.print(table, soft_wrap=False, crop=True)
 
@@ -183,7 +199,7 @@ class Terminal:
         rows = {
             "title": summary.title,
             "id": summary.id,
-            "source": "\n".join(summary.sources),
+            "source": "\n".join(map(printable, summary.sources)),
             "type": summary.media_type,
             "characters": f"{summary.character_count:,}",
             "pages": str(summary.page_count),
@@ -237,6 +253,10 @@ class Terminal:
             self._tasks = {}
 
 
+#: Failures listed on a terminal, and kinds of the others.
+_LISTED_FAILURES = 20
+_LISTED_KINDS = 3
+_NUMBER = re.compile(r"\d[\d,]*")
 #: Characters of an id that are shown; any unique beginning of an id names its document.
 _SHORT_ID = 8
 #: Details of a step that are for machines.

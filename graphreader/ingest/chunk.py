@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from itertools import product
+from operator import attrgetter
 from typing import NamedTuple
 
 from graphreader.errors import SettingsError
@@ -13,8 +15,11 @@ from graphreader.text.sentences import sentence_spans
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
-#: Texts per call of the token counter: few calls, without a second copy of a whole library of text in memory.
-_TEXTS_PER_COUNT = 8192
+#: Characters per call of the token counter: few calls, and what a tokenizer holds beside its counts stays small.
+_CHARACTERS_PER_COUNT = 1_000_000
+#: A sentence of more than this many times ``max_chunk_tokens`` characters is cut before it is counted. Those of prose
+#: and tables are shorter; a tokenizer takes some hundred bytes a token, which no line of 50 MB is worth.
+_UNCOUNTED_CHARACTERS_PER_TOKEN = 32
 #: A heading starts a new chunk when the current one is filled to this part.
 _HEADING_FILL = 0.5
 #: A full chunk is ended at a paragraph, or else at a line, if that leaves it filled to this part.
@@ -33,6 +38,8 @@ class _Break(NamedTuple):
 
 
 _NO_BREAK = _Break(heading=False, paragraph=False, line=False)
+#: Shared, since there is one for each sentence.
+_BREAKS = {place: _Break(*place) for place in product((False, True), repeat=3)}
 
 
 class _Unit(NamedTuple):
@@ -137,12 +144,13 @@ def _cut(text: str, start: int, limit: int) -> int:
 
 def _edges(document: Document, start: int, end: int) -> list[int]:
     """Where headings and furniture begin and end between ``start`` and ``end``, in order."""
-    edges: set[int] = set()
-    for spans in ([(heading.start, heading.end) for heading in document.headings], document.furniture):
-        first = max(0, bisect_left(spans, (start, 0)) - 1)
-        last = bisect_left(spans, (end, 0))
-        edges.update(edge for span in spans[first:last] for edge in span if start < edge < end)
-    return sorted(edges)
+    headings, furniture = document.headings, document.furniture
+    first = max(0, bisect_left(headings, start, key=attrgetter("start")) - 1)
+    last = bisect_left(headings, end, key=attrgetter("start"))
+    spans = [(heading.start, heading.end) for heading in headings[first:last]]
+    first = max(0, bisect_left(furniture, (start, 0)) - 1)
+    spans += furniture[first : bisect_left(furniture, (end, 0))]
+    return sorted({edge for span in spans for edge in span if start < edge < end})
 
 
 def _first_visible(text: str, unit: _Unit) -> int:
@@ -155,17 +163,16 @@ def _units(document: Document, count_tokens: CountTokens, max_tokens: int) -> li
     spans = sentences_of(document) or ([(0, len(text))] if text else [])
     starts = [0, *(start for start, _ in spans[1:])] if spans else []
     ends = [*starts[1:], len(text)]
-    counts = _count(count_tokens, [text[start:end] for start, end in zip(starts, ends, strict=False)])
+    counts = _count_spans(text, list(zip(starts, ends, strict=False)), count_tokens, max_tokens)
     headings = {_skip_space(text, heading.start, heading.end) for heading in document.headings}
     units: list[_Unit] = []
     previous_end = 0
     for (visible, visible_end), start, end, token_count in zip(spans, starts, ends, counts, strict=False):
-        gap = text[previous_end:visible]
-        newlines = gap.count("\n")
+        newlines = text.count("\n", previous_end, visible)
         heading = visible in headings
-        begins = _Break(heading, heading or newlines > 1 or "\f" in gap, newlines > 0)
+        begins = _BREAKS[heading, heading or newlines > 1 or text.find("\f", previous_end, visible) >= 0, newlines > 0]
         previous_end = visible_end
-        if token_count <= max_tokens:
+        if token_count is not None and token_count <= max_tokens:
             units.append(_Unit(start, end, token_count, begins))
         else:
             pieces = _pieces(text, start, end, token_count, count_tokens, max_tokens)
@@ -174,23 +181,45 @@ def _units(document: Document, count_tokens: CountTokens, max_tokens: int) -> li
     return units
 
 
+def _count_spans(
+    text: str, spans: list[tuple[int, int]], count_tokens: CountTokens, max_tokens: int
+) -> list[int | None]:
+    """The tokens of each span; None where it is so long that counting it whole would be a waste."""
+    longest = _UNCOUNTED_CHARACTERS_PER_TOKEN * max_tokens
+    counts = iter(_count(text, [span for span in spans if span[1] - span[0] <= longest], count_tokens))
+    return [next(counts) if end - start <= longest else None for start, end in spans]
+
+
 def _skip_space(text: str, start: int, end: int) -> int:
     space = _SPACE.match(text, start, end)
     return space.end() if space else start
 
 
-def _count(count_tokens: CountTokens, texts: list[str]) -> list[int]:
+def _count(text: str, spans: list[tuple[int, int]], count_tokens: CountTokens) -> list[int]:
+    """The tokens of each span, none of which is longer than some chunks."""
     counts: list[int] = []
-    for first in range(0, len(texts), _TEXTS_PER_COUNT):
-        counts.extend(count_tokens(texts[first : first + _TEXTS_PER_COUNT]))
+    batch: list[str] = []
+    characters = 0
+    for start, end in spans:
+        batch.append(text[start:end])
+        characters += end - start
+        if characters >= _CHARACTERS_PER_COUNT:
+            counts.extend(count_tokens(batch))
+            batch, characters = [], 0
+    if batch:
+        counts.extend(count_tokens(batch))
     return counts
 
 
 def _pieces(
-    text: str, start: int, end: int, token_count: int, count_tokens: CountTokens, max_tokens: int
+    text: str, start: int, end: int, token_count: int | None, count_tokens: CountTokens, max_tokens: int
 ) -> list[_Unit]:
-    """A sentence that is too long, in pieces that are not."""
-    pending = [(start, end, token_count)]
+    """A sentence that is too long, in pieces that are not. Not counted, it is cut as if each character were a token."""
+    if token_count is None:
+        cut = cut_long(text, start, end, max_tokens)
+        pending = [(*span, count) for span, count in zip(cut, _count(text, cut, count_tokens), strict=True)]
+    else:
+        pending = [(start, end, token_count)]
     done: list[_Unit] = []
     while pending:
         short = [piece for piece in pending if piece[2] <= max_tokens or piece[1] - piece[0] == 1]
@@ -201,7 +230,7 @@ def _pieces(
                 # A tenth below the average keeps most pieces within the limit at the first try.
                 size = min((stop - begin + 1) // 2, int((stop - begin) * max_tokens / count * 0.9))
                 spans.extend(cut_long(text, begin, stop, max(1, size)))
-        counts = _count(count_tokens, [text[begin:stop] for begin, stop in spans])
+        counts = _count(text, spans, count_tokens)
         pending = [(*span, count) for span, count in zip(spans, counts, strict=True)]
     return sorted(done)
 
@@ -256,7 +285,7 @@ def _fit(
     fitting: list[tuple[int, int, int]] = []
     pending = ranges
     while pending:
-        counts = _count(count_tokens, [text[units[first].start : units[last - 1].end] for first, last in pending])
+        counts = _count(text, [(units[first].start, units[last - 1].end) for first, last in pending], count_tokens)
         halves: list[tuple[int, int]] = []
         for (first, last), count in zip(pending, counts, strict=True):
             if count <= max_tokens or last - first == 1:

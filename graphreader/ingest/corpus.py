@@ -20,6 +20,7 @@ MEDIA_TYPE = "application/jsonl"
 #: Stands between the file and the id in a document's source.
 ID_SEPARATOR = "#"
 _SUFFIXES = frozenset({".jsonl", ".ndjson"})
+_MAX_ID_CHARACTERS = 500
 _FIELDS = 'Each line is to be an object like {"id": "7", "title": "...", "text": "...", "metadata": {}}.'
 
 
@@ -73,6 +74,9 @@ def _document(row: dict[str, Any], number: int, source: str) -> Document:
     name = row.get("id", row.get("_id", number))
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
         raise _malformed(source, number, "id", "it is to be a text or a whole number")
+    if clean(str(name)) != str(name) or len(str(name)) > _MAX_ID_CHARACTERS:
+        problem = f"it holds controls or lone surrogates, or is longer than {_MAX_ID_CHARACTERS} characters"
+        raise _malformed(source, number, "id", problem)
     title = row.get("title") or ""
     if not isinstance(title, str):
         raise _malformed(source, number, "title", "it is to be a text")

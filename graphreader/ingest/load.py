@@ -9,19 +9,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from graphreader.errors import EmptySourceError, SourceError, SourceNotFoundError, UnsupportedSourceError
+from graphreader.errors import (
+    EmptySourceError,
+    SourceError,
+    SourceNotFoundError,
+    UnsupportedSourceError,
+    printable,
+)
 from graphreader.ingest.corpus import is_corpus, read_corpus
 from graphreader.ingest.formats import docx, epub, html, markdown, pdf, plain
-from graphreader.ingest.formats.content import Extracted, collapse
+from graphreader.ingest.formats.content import Extracted, clean, collapse
 from graphreader.ingest.formats.detect import Format, detect
 from graphreader.ingest.formats.encodings import decode
-from graphreader.ingest.sources import SourceFile
+from graphreader.ingest.sources import SourceFile, name_of
 from graphreader.records import DOCUMENT_ID_DIGITS, Document
 
 #: Larger files are no documents; reading one whole would only exhaust the memory.
 MAX_SOURCE_BYTES = 1_000_000_000
 
 _MAX_TITLE_CHARACTERS = 200
+_MAX_HEADING_CHARACTERS = 500
 _PROGRAM_PREFIX = re.compile(r"^(?:Microsoft (?:Word|PowerPoint|Excel|Publisher)|Word|PowerPoint)\s+-\s+", re.I)
 _FILE_NAME = re.compile(
     r"\.(?:docx?|docm|dotx?|pdf|pptx?|xlsx?|rtf|odt|tex|dvi|ps|indd|qxd|html?|txt|pages|wpd)$", re.I
@@ -60,9 +67,10 @@ def loadables(file: SourceFile) -> Iterator[Loadable | SourceError]:
         if file.path is not None and is_corpus(file.source):
             yield from map(_loaded, read_corpus(file.path, _absolute(file)))
             return
-        data = sys.stdin.buffer.read() if file.path is None else _read(file.path, file.source)
         source = _absolute(file)
-        yield Loadable(document_id(data), source, lambda: load_bytes(data, source))
+        # Handed over on loading, so that the bytes of a long file do not stay beside its text.
+        held = [sys.stdin.buffer.read() if file.path is None else _read(file.path, file.source)]
+        yield Loadable(document_id(held[0]), source, lambda: load_bytes(held.pop(), source))
     except SourceError as error:
         yield error
     except OSError as error:
@@ -75,7 +83,7 @@ def _loaded(entry: Document | SourceError) -> Loadable | SourceError:
 
 def _absolute(file: SourceFile) -> str:
     """The same file named from another folder is the same source."""
-    return file.source if file.path is None else str(file.path.resolve())
+    return file.source if file.path is None else name_of(file.path.resolve())
 
 
 def load(path: Path | str) -> Document:
@@ -107,7 +115,8 @@ def load_bytes(data: bytes, source: str) -> Document:
         media_type=kind.value,
         text=extracted.text,
         pages=extracted.pages,
-        headings=extracted.headings,
+        # Chunks and passages bear the headings above them: one of a megabyte would be there a thousand times.
+        headings=tuple(heading for heading in extracted.headings if len(heading.title) <= _MAX_HEADING_CHARACTERS),
         furniture=extracted.furniture,
     )
 
@@ -148,7 +157,7 @@ def _extract(kind: Format, data: bytes, source: str) -> Extracted:
 
 def _title(extracted: Extracted, source: str, kind: Format) -> str:
     """The title its author gave it, else the heading that opens it, else the name of the file."""
-    stem = PurePath(source).stem or source
+    stem = printable(PurePath(source).stem or source)
     named = _sensible(extracted.metadata_title)
     if named:
         return named
@@ -175,7 +184,7 @@ def _visible_titles(extracted: Extracted, kind: Format) -> list[str]:
 
 def _sensible(title: str) -> str:
     """``title`` if a person wrote it for people; empty where a program left the name of a file or a number."""
-    title = _PROGRAM_PREFIX.sub("", collapse(title))[:_MAX_TITLE_CHARACTERS].strip()
+    title = _PROGRAM_PREFIX.sub("", collapse(clean(title)))[:_MAX_TITLE_CHARACTERS].strip()
     letters = sum(map(str.isalpha, title))
     if letters < 2 or letters < 0.4 * len(title.replace(" ", "")):
         return ""

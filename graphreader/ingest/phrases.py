@@ -40,6 +40,10 @@ _IDEOGRAPH_EDGES = frozenset(
     "的了是在不有我他她它你们这那和与及或而也都就还又被把对为从到上下中里个之其曰道说云乃且则即若以于者所矣哉乎"
     "也焉吾汝尔此彼何谁皆已未无可能会要去来使令将欲请问见得着过吗呢吧啊很更最再只但却因故如非并自等每某各一二三"
 )
+#: Names, phrases or words of one document counted at once; what is rare goes first.
+_MAX_COUNTED = 500_000
+_WINDOW_CHARACTERS = 1_000_000
+_SPACE = re.compile(r"\s")
 _LOWER_WORD = re.compile(r"(?<![\w'’])[a-zà-ÿ][a-zà-ÿ'’]+")
 _WORD = re.compile(r"\w[\w'’.&%-]*")
 _NEIGHBOURS = re.compile(r"[$€£¥]?\w[\w'’.,&%/-]*")
@@ -78,13 +82,17 @@ class Vocabulary:
 def vocabulary_of(document: Document) -> Vocabulary:
     """What the document's words show as a whole; a pass over its sentences, linear in its text."""
     text = document.text
-    ordinary_words = frozenset(_LOWER_WORD.findall(text))
+    ordinary_words = _ordinary_words(text)
     names: Counter[str] = Counter()
     phrases: Counter[str] = Counter()
     for start, end in sentences_of(document):
         sentence = " ".join(text[start : min(end, start + _MAX_SENTENCE_CHARACTERS)].split())
         names.update(names_in(sentence, ordinary_words))
         phrases.update(phrases_in(sentence))
+        if len(names) > _MAX_COUNTED:
+            names = _frequent(names)
+        if len(phrases) > _MAX_COUNTED:
+            phrases = _frequent(phrases)
     return Vocabulary(
         ordinary_words=ordinary_words,
         joined_names=frozenset(name for name, count in names.items() if count > 1 and " and " in name),
@@ -92,6 +100,30 @@ def vocabulary_of(document: Document) -> Vocabulary:
         ideograph_terms=_ideograph_terms(text),
         aliases=aliases_of(text, names, ordinary_words),
     )
+
+
+def _ordinary_words(text: str) -> frozenset[str]:
+    """The words that ``text`` writes in lower case, at most so many: noise has as many words as it is long."""
+    words: set[str] = set()
+    start = 0
+    while start < len(text) and len(words) < _MAX_COUNTED:
+        space = _SPACE.search(text, start + _WINDOW_CHARACTERS)
+        end = space.start() if space else len(text)
+        words.update(_LOWER_WORD.findall(text, start, end))
+        start = end
+    return frozenset(words)
+
+
+def _frequent(counts: Counter[str]) -> Counter[str]:
+    """The counts in order without the rarest: what remains is half of what may be counted at once, or less.
+
+    Lossy counting (Manku and Motwani, VLDB 2002) bounds the memory: what recurs often enough is kept in any case.
+    """
+    floor = 1
+    while len(counts) > _MAX_COUNTED // 2:
+        counts = Counter({key: count for key, count in counts.items() if count > floor})
+        floor *= 2
+    return counts
 
 
 def phrase_facts(document: Document, chunk: Chunk, vocabulary: Vocabulary) -> list[AtomicFact]:
@@ -187,17 +219,25 @@ def _ideograph_terms(text: str) -> frozenset[str]:
     """Runs of two to four ideographs that recur and hold together, by their counts alone (no dictionary)."""
     if IDEOGRAPHS.search(text) is None:
         return frozenset()
-    runs = "\n".join(IDEOGRAPHS.findall(text))
-    single = Counter(runs)
-    total = len(runs) - single["\n"]
-    grams = {1: {gram: count for gram, count in single.items() if gram != "\n"}}
-    joined = list(runs)
-    for size in (2, 3, 4):
-        joined = list(map(add, joined, runs[size - 1 :]))
-        counted = Counter(joined)
-        grams[size] = {
-            gram: count for gram, count in counted.items() if count >= _MIN_IDEOGRAPH_COUNT and "\n" not in gram
+    counts: dict[int, Counter[str]] = {size: Counter() for size in (1, 2, 3, 4)}
+    for start in range(0, len(text), _WINDOW_CHARACTERS):
+        runs = "\n".join(IDEOGRAPHS.findall(text, start, start + _WINDOW_CHARACTERS))
+        joined = list(runs)
+        counts[1].update(joined)
+        for size in (2, 3, 4):
+            joined = list(map(add, joined, runs[size - 1 :]))
+            counts[size].update(joined)
+            if len(counts[size]) > _MAX_COUNTED:
+                counts[size] = _frequent(counts[size])
+    total = counts[1].total() - counts[1]["\n"]
+    grams = {
+        size: {
+            gram: count
+            for gram, count in counted.items()
+            if "\n" not in gram and (size == 1 or count >= _MIN_IDEOGRAPH_COUNT)
         }
+        for size, counted in counts.items()
+    }
     terms: dict[str, int] = {}
     for size in (4, 3, 2):
         for gram, count in grams[size].items():

@@ -33,6 +33,14 @@ class SourceFile:
     path: Path | None
 
 
+def name_of(path: Path) -> str:
+    """What the file at ``path`` is called: its path, with escapes for bytes that are no UTF-8, which nothing can store.
+
+    The system hands out such bytes as lone surrogates.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def expand(sources: Sequence[str]) -> tuple[list[SourceFile], list[SourceError]]:
     """The files that ``sources`` name, in the order given and sorted within folders, each once; and what failed.
 
@@ -61,7 +69,7 @@ def _files_of(source: str, errors: list[SourceError]) -> Iterator[SourceFile]:
     if path.is_dir():
         yield from _files_in_folder(path, source, errors)
     elif path.is_file() or path.is_fifo():
-        yield SourceFile(str(path), path)
+        yield SourceFile(name_of(path), path)
     elif path.exists():
         raise UnsupportedSourceError(source, "it is neither a file nor a folder", "Name a file or a folder.")
     elif _PATTERN_CHARACTERS & set(source):
@@ -82,7 +90,7 @@ def _files_in_folder(folder: Path, source: str, errors: list[SourceError]) -> It
             path = Path(root, name)
             if not name.startswith(".") and path.suffix.lower() not in _NO_DOCUMENTS and path.is_file():
                 is_empty = False
-                yield SourceFile(str(path), path)
+                yield SourceFile(name_of(path), path)
     if is_empty:
         raise SourceNotFoundError(source, "the folder holds no documents", "Name a folder with documents in it.")
 
@@ -100,10 +108,10 @@ def _files_of_pattern(pattern: Path, source: str, errors: list[SourceError]) -> 
         if match.is_file():
             found = True
             if "**" not in rest.parts or match.suffix.lower() not in _NO_DOCUMENTS:
-                yield SourceFile(str(match), match)
+                yield SourceFile(name_of(match), match)
         elif match.is_dir() and "**" not in rest.parts:
             found = True
-            yield from _files_in_folder(match, str(match), errors)
+            yield from _files_in_folder(match, name_of(match), errors)
     if not found:
         raise SourceNotFoundError(source, "no file matches this pattern", "Check the pattern; quote it in a shell.")
 

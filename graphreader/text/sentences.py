@@ -45,6 +45,9 @@ _CELL = re.compile(r"[($€£¥~<>+−–—-]*\d[\d,.:/]*[%)xXbp*]*|[—–-]+|
 _SYMBOL_CELL = frozenset(("$", "%", ")", "€", "£", ")%", "(", "*"))
 _CELL_ENDS = frozenset("0123456789)%—–-*mMaAx$€£")
 _GAPPED = re.compile(r"\S[^\S\n]{3,}\S.*?\S[^\S\n]{3,}\S|\t\s*\S.*\t\s*\S")
+_TEXT_LINE = re.compile(r"[^\n\f]+")
+#: A log of a million lines without a blank one is taken in parts, and so are pages of a table.
+_MAX_BLOCK_LINES = 10_000
 _TAIL_CHARACTERS = 80
 _LABEL_CHARACTERS = 60
 _INNER_END = re.compile(r"[a-z)][.!?] [A-Z]")
@@ -93,16 +96,17 @@ def is_table_row(sentence: str) -> bool:
 def _blocks(text: str, start: int, end: int) -> Iterator[list[_Line]]:
     """Groups of lines without a blank line between them."""
     block: list[_Line] = []
-    offset = start
-    for raw in text[start:end].replace("\f", "\n").split("\n"):
+    line_end = start
+    for match in _TEXT_LINE.finditer(text, start, end):
+        raw = match.group()
         line = raw.strip()
-        if line:
-            begin = offset if line[0] == raw[0] else offset + len(raw) - len(raw.lstrip())
-            block.append(_Line(begin, begin + len(line), line, _kind(line)))
-        elif block:
+        if block and (not line or match.start() > line_end + 1 or len(block) == _MAX_BLOCK_LINES):
             yield block
             block = []
-        offset += len(raw) + 1
+        line_end = match.end()
+        if line:
+            begin = match.start() if line[0] == raw[0] else line_end - len(raw.lstrip())
+            block.append(_Line(begin, begin + len(line), line, _kind(line)))
     if block:
         yield block
 

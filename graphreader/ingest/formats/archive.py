@@ -11,8 +11,11 @@ from lxml import etree
 
 from graphreader.errors import DamagedSourceError, EncryptedSourceError
 
-#: No document's text needs a member larger than this; a zip bomb does.
-MAX_MEMBER_BYTES = 500_000_000
+#: The XML of a document whose text is as long as ten thousand pages is smaller; a zip bomb is not.
+MAX_MEMBER_BYTES = 250_000_000
+#: XML packs to a tenth, tables of one value to a hundredth of its size; what packs better than this is a bomb.
+_MAX_RATIO = 300
+_HARMLESS_BYTES = 10_000_000
 
 _ENCRYPTED_FLAG = 0x1
 _MEND = "Get a fresh copy of the file, or save it again from the program that made it."
@@ -38,10 +41,11 @@ class Archive:
             raise DamagedSourceError(self.source, f"its part {name!r} is missing", _MEND) from error
         if info.flag_bits & _ENCRYPTED_FLAG:
             raise EncryptedSourceError(self.source, "it is encrypted", "Save a copy without a password.")
-        if info.file_size > self._bytes_left:
+        is_bomb = info.file_size > max(_HARMLESS_BYTES, _MAX_RATIO * info.compress_size)
+        if is_bomb or info.file_size > self._bytes_left:
             raise DamagedSourceError(
                 self.source,
-                f"its part {name!r} would expand to {info.file_size:,} bytes, more than a document can need",
+                f"its part {name!r} would expand from {info.compress_size:,} to {info.file_size:,} bytes, like a bomb",
                 "Do not trust this file; if it is genuine, split it.",
             )
         # The declared size bounds what zipfile hands out, so counting it is enough.

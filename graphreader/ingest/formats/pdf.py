@@ -6,7 +6,9 @@ import ctypes
 import math
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -88,8 +90,17 @@ def _refuse_truncated(data: bytes, source: str) -> None:
 
 
 def _metadata_title(document: pypdfium2.PdfDocument) -> str:
-    values = {key: collapse(document.get_metadata_value(key)) for key in ("Title", "Producer", "Creator")}
+    read = document.get_metadata_value
+    values = {key: _decoded(partial(read, key)) for key in ("Title", "Producer", "Creator")}
     return "" if values["Title"] in (values["Producer"], values["Creator"]) else values["Title"]
+
+
+def _decoded(read: Callable[[], str]) -> str:
+    """A text string of the PDF on one line; empty where it is no UTF-16, on which pypdfium2 gives up."""
+    try:
+        return collapse(read())
+    except UnicodeDecodeError:
+        return ""
 
 
 def _read_outline(document: pypdfium2.PdfDocument) -> list[OutlineEntry]:
@@ -98,7 +109,7 @@ def _read_outline(document: pypdfium2.PdfDocument) -> list[OutlineEntry]:
         destination = bookmark.get_dest()
         page_index = destination.get_index() if destination is not None else None
         if page_index is not None:
-            entries.append(OutlineEntry(bookmark.level + 1, collapse(bookmark.get_title()), page_index))
+            entries.append(OutlineEntry(bookmark.level + 1, _decoded(bookmark.get_title), page_index))
         if len(entries) == _MAX_OUTLINE_ENTRIES:
             break
     return entries

@@ -40,6 +40,8 @@ _CJK_PATTERNS = (
     (re.compile(r"(?:序言?|前言|楔子|引子|尾声|後記|后记|附录|附錄|目录|目錄|まえがき|あとがき)$"), 2),
 )
 _DECIMAL = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s+[A-Z][^.?!]{1,78}$")
+_LINE = re.compile(r"[^\n]+")
+_NEXT_LINE = re.compile(rf"[^\n]{{0,{_MAX_HEADING_CHARACTERS}}}")
 _ROMAN_ALONE = re.compile(r"[IVXLC]{1,8}\.?$")
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ,'’&:()\-]{3,59}\.?$")
 _SENTENCE_END = "。！？；，,;"
@@ -85,18 +87,18 @@ def find_headings(text: str) -> Iterator[Heading]:
 
 
 def _candidates(text: str) -> Iterator[_Candidate]:
-    offset = 0
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
+    blank_before = True
+    for match in _LINE.finditer(text):
+        line = match.group()
         title = line.strip()
-        if title and len(title) <= _MAX_HEADING_CHARACTERS:
-            blank_before = index == 0 or not lines[index - 1].strip()
-            blank_after = index + 1 == len(lines) or not lines[index + 1].strip()
-            found = _classify(title, indented=line[0].isspace(), alone=blank_before and blank_after)
-            if found is not None and blank_before:
-                start = offset + line.index(title)
+        if title and blank_before and len(title) <= _MAX_HEADING_CHARACTERS:
+            following = _NEXT_LINE.match(text, match.end() + 1)
+            alone = following is None or not following.group().strip()
+            found = _classify(title, indented=line[0].isspace(), alone=alone)
+            if found is not None:
+                start = match.start() + line.index(title)
                 yield _Candidate(start, start + len(title), collapse(title), *found)
-        offset += len(line) + 1
+        blank_before = not title or text.startswith("\n", match.end() + 1)
 
 
 def _classify(title: str, *, indented: bool, alone: bool) -> tuple[int, str] | None:

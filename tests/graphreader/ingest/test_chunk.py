@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from graphreader.errors import SettingsError
 from graphreader.ingest.chunk import chunk_document, cut_long, heading_paths, sentences_of
+from graphreader.ingest.load import load_bytes
 from graphreader.records import Chunk, Document, Heading, Page
 
 _PIECES = st.sampled_from(
@@ -153,3 +154,19 @@ def test_no_text_no_chunks_and_space_alone_is_one() -> None:
 def test_a_chunk_of_no_tokens_is_refused() -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         chunk_document(_document("a"), _words, 0)
+
+
+def test_a_line_without_an_end_is_never_counted_whole() -> None:
+    text = "words without an end " * 20_000
+    longest = 0
+
+    def count(texts: Sequence[str]) -> list[int]:
+        nonlocal longest
+        longest = max(longest, *map(len, texts))
+        return [len(text.split()) for text in texts]
+
+    chunks = chunk_document(load_bytes(text.encode(), "a.txt"), count, 50)
+    assert longest <= 32 * 50
+    assert [chunk.start for chunk in chunks] == [0, *(chunk.end for chunk in chunks[:-1])]
+    assert chunks[-1].end == len(text)
+    assert max(chunk.token_count for chunk in chunks) <= 50

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -119,3 +120,10 @@ def test_hostile_repeats_take_linear_time(unit: str) -> None:
     started = time.perf_counter()
     sentence_spans("x" + unit * (1_000_000 // len(unit)) + "x")
     assert time.perf_counter() - started < 10.0
+
+
+def test_a_log_without_a_blank_line_is_covered() -> None:
+    text = "\n".join(f"line {number} of the log says that all is well" for number in range(10_500))
+    spans = sentence_spans(text)
+    edges = [(0, 0), *spans, (len(text), len(text))]
+    assert all(end <= start and not text[end:start].strip() for (_, end), (start, _) in pairwise(edges))
