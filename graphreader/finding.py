@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from graphreader.errors import DocumentNotFoundError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.records import Document, FoundKind
 from graphreader.search import RankedKeyElement, RankedPassage, RankingWeights, SearchResult, search
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 
+#: Searches begun anew because a document went meanwhile.
+_MAX_REMOVALS = 5
 #: Several passages stand on one page or in one chunk, so so many times more of them are ranked.
 _PASSAGES_PER_UNIT = 4
 #: What further passages of a page add to its best.
@@ -71,7 +74,29 @@ def find(
     top: int,
     warnings: tuple[str, ...] = (),
 ) -> Findings:
-    """The ``top`` best facts, chunks or pages for ``question``; none where nothing fits. Raises ``LibraryError``."""
+    """The ``top`` best facts, chunks or pages for ``question``; none where nothing fits. Raises ``LibraryError``.
+
+    A document that another process removes while its passages are ranked is looked for no longer: the ranking is made
+    anew without it. One that was asked for by its id is missed: ``DocumentNotFoundError``.
+    """
+    for _ in range(_MAX_REMOVALS):
+        try:
+            return _find(library, question, documents, embedder, kind, top, warnings)
+        except DocumentNotFoundError:
+            if documents is not None:
+                raise
+    return _find(library, question, documents, embedder, kind, top, warnings)
+
+
+def _find(
+    library: Library,
+    question: str,
+    documents: Sequence[str] | None,
+    embedder: Embedder | None,
+    kind: FoundKind,
+    top: int,
+    warnings: tuple[str, ...],
+) -> Findings:
     result = search(library, question, documents=documents, embedder=embedder, weights=_weights(top))
     layouts = {name: library.layout(name) for name in dict.fromkeys(p.passage.document_id for p in result.passages)}
     units = list(_UNITS[kind](result, layouts))[:top]
