@@ -6,8 +6,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
+from graphreader.search.question import Query
 from graphreader.search.ranked import RankingWeights
 from graphreader.search.vectors import cosines
 from graphreader.text.terms import terms
@@ -47,40 +50,50 @@ def scaled(scores: Mapping[str, float], low: float | None = None) -> dict[str, f
 
 def seed_scores(
     library: Library,
-    queries: Sequence[str],
+    queries: Sequence[Query],
     documents: Sequence[str] | None,
     embedder: Embedder | None,
     weights: RankingWeights,
 ) -> Seed:
-    """Rank passages by the first query, the others helping at ``weights.extra_query``."""
-    factors = [1.0, *[weights.extra_query] * (len(queries) - 1)]
-    text: dict[str, float] = {}
-    for query, factor in zip(queries, factors, strict=True):
-        found = dict(library.search_passages(terms(query), documents, weights.candidates))
-        for passage, score in scaled(found, low=0.0).items():
-            text[passage] = max(text.get(passage, 0.0), factor * score)
+    """Rank passages by the queries, the first of which is the question itself."""
+    found = [
+        scaled(dict(library.search_passages(terms(query.words), documents, weights.candidates)), low=0.0)
+        for query in queries
+    ]
+    text = scaled(_joined(found, queries), low=0.0)
     vector: dict[str, float] = {}
-    if embedder is not None and weights.vector and reads(embedder, queries[0]):
-        vector = _vector_scores(library, queries, factors, documents, embedder)
+    if embedder is not None and weights.vector and reads(embedder, queries[0].text):
+        vector = _vector_scores(library, queries, documents, embedder)
     candidates = {*text, *best(vector, weights.candidates)}
     fused = {key: text.get(key, 0.0) + weights.vector * vector.get(key, 0.0) for key in candidates}
     return Seed(text, vector, scaled(fused, low=0.0))
 
 
+def _joined(found: Sequence[Mapping[str, float]], queries: Sequence[Query]) -> dict[str, float]:
+    """Scores of several queries as one: the best of those that compete, and the sum of those that add."""
+    joined: dict[str, float] = {}
+    for scores, query in sorted(zip(found, queries, strict=True), key=lambda pair: pair[1].adds):
+        for key, score in scores.items():
+            before, own = joined.get(key, 0.0), query.weight * score
+            joined[key] = before + own if query.adds else max(before, own)
+    return joined
+
+
 def _vector_scores(
-    library: Library,
-    queries: Sequence[str],
-    factors: Sequence[float],
-    documents: Sequence[str] | None,
-    embedder: Embedder,
+    library: Library, queries: Sequence[Query], documents: Sequence[str] | None, embedder: Embedder
 ) -> dict[str, float]:
-    passage_ids, similarities = cosines(library, embedder, queries, documents)
+    passage_ids, similarities = cosines(library, embedder, [query.text for query in queries], documents)
     if not passage_ids:
         return {}
     lowest, highest = similarities.min(axis=0), similarities.max(axis=0)
     spread = highest - lowest
     spread[spread <= 0] = 1.0
-    scores = ((similarities - lowest) / spread * factors).max(axis=1)
+    weighted = (similarities - lowest) / spread * np.array([query.weight for query in queries], dtype=np.float32)
+    adds = np.array([query.adds for query in queries])
+    scores = weighted[:, ~adds].max(axis=1) + weighted[:, adds].sum(axis=1)
+    highest_score = scores.max()
+    if adds.any() and highest_score > 0:
+        scores /= highest_score
     return dict(zip(passage_ids, scores.tolist(), strict=True))
 
 
