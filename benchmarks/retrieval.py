@@ -1,50 +1,69 @@
-"""Recall of gold evidence by search alone, without a model: multi-hop paragraphs, pages of filings, Chinese paragraphs.
+"""Recall of gold evidence by search alone, without a model: multi-hop paragraphs, pages of PDFs, sections of stories.
 
-    python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench cmrc] [--variants full hybrid ...]
-                                        [--keep FOLDER] [--questions N] [--embedder NAME]
+    python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench statements mmlongbench fairytaleqa cmrc]
+                                        [--variants full hybrid ...] [--keep FOLDER] [--questions N] [--embedder NAME]
+                                        [--each FILE]
 
-``DATA`` is a folder with the sub-folders ``multihop``, ``financebench`` and ``cmrc2018`` as their publishers ship them.
-Prints a table, then one line of JSON. ``--keep`` keeps the indexed libraries there, for the next run.
+``DATA`` is a folder with the sub-folders ``multihop``, ``financebench``, ``mmlongbench``, ``fairytaleqa`` and
+``cmrc2018`` as their publishers ship them. Prints a table, then one line of JSON. ``--keep`` keeps the indexed
+libraries there, for the next run; ``--each`` writes for every question where its gold units were ranked, a JSON
+object a line.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.retrieval_sets import CORPORA, SETS, DataSet, Question
 from graphreader.ingest.chunk import chunk_document
-from graphreader.ingest.load import load
 from graphreader.ingest.passages import passages_of
 from graphreader.ingest.phrases import phrase_facts, vocabulary_of
 from graphreader.library import open_library
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import DEFAULT_EMBEDDER, Embedder, open_embedder
-from graphreader.records import Document, Heading, Page
-from graphreader.search import RankingWeights, SearchResult, embed_missing, search
+from graphreader.records import Document, Page
+from graphreader.search import RankingWeights, embed_missing, search
+from graphreader.search.pages import rank_pages
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 
 _CHUNK_TOKENS = 1000
+_DEPTHS = (1, 5, 10)
+_NO_PAGES = replace(DEFAULT_WEIGHTS, page_text=0.0, named_page=0.0, named_part=0.0)
 _NO_GRAPH = replace(DEFAULT_WEIGHTS, walk=0.0, hop_holds=0.0, hop_titled=0.0)
 
-#: What is compared: name -> (weights, whether vectors are used).
+#: What is compared: name -> (weights, whether vectors are used). Without "pages" a page ranks by its best passages.
 VARIANTS: dict[str, tuple[RankingWeights, bool]] = {
-    "text": (_NO_GRAPH, False),
+    "text": (replace(_NO_GRAPH, expansion=0.0, page_text=0.0, named_page=0.0, named_part=0.0), False),
+    "text+terms": (replace(_NO_GRAPH, page_text=0.0, named_page=0.0, named_part=0.0), False),
+    "text+terms+pages": (_NO_GRAPH, False),
     "hybrid": (_NO_GRAPH, True),
     "hybrid+hop": (replace(DEFAULT_WEIGHTS, walk=0.0), True),
     "hybrid+walk": (replace(DEFAULT_WEIGHTS, hop_holds=0.0, hop_titled=0.0), True),
     "text+hop+walk": (DEFAULT_WEIGHTS, False),
+    "no terms": (replace(DEFAULT_WEIGHTS, expansion=0.0), True),
+    "no pages": (_NO_PAGES, True),
+    "no terms, no pages": (replace(_NO_PAGES, expansion=0.0), True),
     "full": (DEFAULT_WEIGHTS, True),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A set in its library, and the embedder for the variants that use vectors."""
+
+    library: Library
+    data: DataSet
+    embedder: Embedder
 
 
 def index(library: Library, documents: Iterable[Document], embedder: Embedder) -> None:
@@ -59,29 +78,47 @@ def index(library: Library, documents: Iterable[Document], embedder: Embedder) -
     embed_missing(library, embedder)
 
 
-def units_of(result: SearchResult, unit: Callable[[str, int], str]) -> list[str]:
-    """The units in the order in which their best passages were ranked."""
-    return list(dict.fromkeys(unit(item.passage.document_id, item.passage.start) for item in result.passages))
+def units_of(run: Run, question: Question, weights: RankingWeights, with_vectors: bool) -> list[str]:
+    """The units for a question, best first: documents by their best passages, or pages."""
+    result = search(
+        run.library,
+        question.text,
+        documents=question.documents,
+        embedder=run.embedder if with_vectors else None,
+        weights=weights,
+    )
+    if not run.data.pages:
+        return list(dict.fromkeys(ranked.passage.document_id for ranked in result.passages))
+    names = dict.fromkeys(ranked.passage.document_id for ranked in result.passages)
+    layouts = {name: run.library.layout(name) for name in names}
+
+    def read(pages: Sequence[tuple[str, Page]]) -> list[str]:
+        return [run.library.texts(name, [(page.start, page.end)])[0] for name, page in pages]
+
+    ranked_pages = rank_pages(question.text, result.passages, layouts, read, weights)
+    return [f"{page.document_id}:{page.page.number}" for page in ranked_pages]
 
 
 def measure(
-    library: Library, data: DataSet, questions: Sequence[Question], embedder: Embedder | None, weights: RankingWeights
-) -> dict[str, float]:
-    """Recall in per cent (mean fraction of the gold, and all of the gold) and milliseconds a question."""
-    fractions: dict[int, list[float]] = {1: [], 5: [], 10: []}
-    milliseconds = []
+    run: Run, questions: Sequence[Question], weights: RankingWeights, with_vectors: bool
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Recall in per cent (mean fraction of the gold, all of the gold), milliseconds; then each question's ranks."""
+    each: list[dict[str, Any]] = []
+    milliseconds: list[float] = []
     for question in questions:
         started = time.perf_counter()
-        result = search(library, question.text, documents=question.documents, embedder=embedder, weights=weights)
+        units = units_of(run, question, weights, with_vectors)
         milliseconds.append(1000 * (time.perf_counter() - started))
-        units = units_of(result, data.unit)
-        for depth, values in fractions.items():
-            values.append(len(question.gold & set(units[:depth])) / len(question.gold))
+        ranks = [units.index(unit) + 1 if unit in units else None for unit in sorted(question.gold)]
+        each.append({"question": question.text, "gold": sorted(question.gold), "ranks": ranks})
     row = {"median_ms": statistics.median(milliseconds), "p95_ms": sorted(milliseconds)[int(0.95 * len(milliseconds))]}
-    for depth, values in fractions.items():
-        row[f"mean@{depth}"] = 100 * statistics.mean(values)
-        row[f"all@{depth}"] = 100 * statistics.mean(value == 1.0 for value in values)
-    return row
+    for depth in _DEPTHS:
+        fractions = [
+            sum(rank is not None and rank <= depth for rank in item["ranks"]) / len(item["ranks"]) for item in each
+        ]
+        row[f"mean@{depth}"] = 100 * statistics.mean(fractions)
+        row[f"all@{depth}"] = 100 * statistics.mean(value == 1.0 for value in fractions)
+    return row, each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,12 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.retrieval", description=(__doc__ or "").split("\n", 1)[0]
     )
-    parser.add_argument("data", type=Path, help="folder with multihop, financebench and cmrc2018")
+    parser.add_argument("data", type=Path, help="folder with multihop, financebench and the others")
     parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=list(SETS))
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--keep", type=Path, help="folder for the indexed libraries")
     parser.add_argument("--questions", type=int, help="at most so many of each set")
     parser.add_argument("--embedder", default=DEFAULT_EMBEDDER)
+    parser.add_argument("--each", type=Path, help="file for where each question's gold units were ranked")
     options = parser.parse_args(arguments)
     embedder = open_embedder(options.embedder)
     if embedder is None:
@@ -105,24 +143,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in options.sets:
             data = SETS[name](options.data)
-            with closing(open_library(folder / f"{name}.db")) as library:
+            questions = data.questions[: options.questions]
+            with closing(open_library(folder / f"{CORPORA.get(name, name)}.db")) as library:
                 index(library, data.documents, embedder)
                 for variant in options.variants:
-                    weights, with_vectors = VARIANTS[variant]
-                    questions = data.questions[: options.questions]
-                    row = measure(library, data, questions, embedder if with_vectors else None, weights)
+                    row, each = measure(Run(library, data, embedder), questions, *VARIANTS[variant])
                     rows.append({"set": name, "variant": variant, "questions": len(questions), **row})
                     _print(rows)
+                    if options.each:
+                        _append(options.each, name, variant, each)
     _print_line(json.dumps({"rows": rows}))
     return 0
+
+
+def _append(path: Path, name: str, variant: str, each: Iterable[dict[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"set": name, "variant": variant, **item}) + "\n" for item in each)
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     columns = ("mean@1", "mean@5", "all@5", "mean@10", "all@10", "median_ms", "p95_ms")
     if len(rows) == 1:
-        _print_line(f"{'set':<13}{'variant':<15}" + "".join(f"{column:>11}" for column in columns))
+        _print_line(f"{'set':<13}{'variant':<20}" + "".join(f"{column:>11}" for column in columns))
     row = rows[-1]
-    _print_line(f"{row['set']:<13}{row['variant']:<15}" + "".join(f"{row[column]:>11.1f}" for column in columns))
+    _print_line(f"{row['set']:<13}{row['variant']:<20}" + "".join(f"{row[column]:>11.1f}" for column in columns))
 
 
 def _print_line(line: str) -> None:

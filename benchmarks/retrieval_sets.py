@@ -1,4 +1,4 @@
-"""The public datasets as documents, questions and the units that hold their evidence, read as their publishers ship them."""
+"""The datasets as documents, questions and the units that hold their evidence, read as their publishers ship them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Documents, questions, and how a found place (document, offset) names its unit; ``pages``: units are pages."""
+    """Documents and questions. Units are documents, by their ids, or with ``pages`` "ID:NUMBER" of their pages."""
 
     documents: list[Document]
     questions: list[Question]
-    unit: Callable[[str, int], str]
     pages: bool = False
 
 
@@ -54,7 +53,7 @@ def paragraph(title: str, text: str) -> Document:
 
 def whole_documents(documents: Iterable[Document], questions: list[Question]) -> DataSet:
     """A set whose units are documents; of equal ones only the first is kept."""
-    return DataSet(list({item.id: item for item in documents}.values()), questions, lambda document, _: document)
+    return DataSet(list({item.id: item for item in documents}.values()), questions)
 
 
 def hotpotqa(data: Path) -> DataSet:
@@ -142,24 +141,21 @@ def statements(data: Path) -> DataSet:
 def mmlongbench(data: Path) -> DataSet:
     """MMLongBench-Doc: each question that can be answered is asked of its own PDF; gold are pages."""
     folder = data / "mmlongbench"
-    rows = [(row["doc_id"], row["question"], ast.literal_eval(row["evidence_pages"])) for row in _rows(folder / "questions.jsonl")]
+    rows = [
+        (row["doc_id"], row["question"], ast.literal_eval(row["evidence_pages"]))
+        for row in _rows(folder / "questions.jsonl")
+    ]
     return _paged(folder / "documents", [row for row in rows if row[2]])
 
 
 def _paged(folder: Path, rows: list[tuple[str, str, list[int]]]) -> DataSet:
     """A set whose units are pages, from rows of file name, question and gold pages."""
     documents = {name: load(folder / name) for name in sorted({name for name, _, _ in rows})}
-    by_id = {document.id: document for document in documents.values()}
     questions = [
         Question(text, frozenset(f"{documents[name].id}:{page}" for page in pages), (documents[name].id,))
         for name, text, pages in rows
     ]
-    return DataSet(
-        list(documents.values()),
-        questions,
-        lambda document, start: f"{document}:{by_id[document].page_at(start)}",
-        pages=True,
-    )
+    return DataSet(list(documents.values()), questions, pages=True)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -175,3 +171,6 @@ SETS: dict[str, Callable[[Path], DataSet]] = {
     "fairytaleqa": fairytaleqa,
     "cmrc": cmrc,
 }
+
+#: Sets asked of the documents of another: they share its library.
+CORPORA = {"statements": "financebench"}

@@ -18,6 +18,7 @@ from graphreader.records import Document
 from graphreader.text.sentences import is_table_row
 
 _MAX_LINE_CHARACTERS: Final = 320
+_MAX_ROW_CHARACTERS: Final = 600
 _MAX_CAPTION_CHARACTERS: Final = 160
 _MAX_LABEL_CHARACTERS: Final = 100
 _MAX_COLUMNS_CHARACTERS: Final = 160
@@ -25,22 +26,26 @@ _MAX_COLUMNS_CHARACTERS: Final = 160
 _CAPTION_LINES: Final = 3
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(rf"\b{_MONTH} \d{{1,2}},? (?:19|20)\d\d\b|\b{_MONTH} (?:19|20)\d\d\b", re.IGNORECASE)
-_YEAR = re.compile(r"(?<![\d,.$])(?:FY|Q[1-4] )?(?:19|20)\d\d(?![\d,%]|\.\d)")
+_YEAR = re.compile(r"(?<![\d,.$])(?:FY ?|Q[1-4] )?(?:19|20)\d\d(?![\d,%]|\.\d)")
 _DATES_AND_YEARS = re.compile(f"{_DATE.pattern}|{_YEAR.pattern}", re.IGNORECASE)
 _PERIOD = re.compile(
-    rf"\b(?:months?|weeks?|quarters?|years?|periods?) ended\b|^as (?:of|at)\b|^{_MONTH} \d{{1,2}},?(?: (?:19|20)\d\d)?\b"
+    r"\b(?:months?|weeks?|quarters?|years?|periods?) ended\b|^as (?:of|at)\b"
+    rf"|^{_MONTH} \d{{1,2}},?(?: (?:19|20)\d\d)?\b"
     r"|^\(?(?:un)?audited\)?$|^(?:19|20)\d\d\b",
     re.IGNORECASE,
 )
 _UNIT_WORDS = r"(?:millions?|thousands?|billions?|except|percent|per cent|%)"
 _UNIT = re.compile(rf"\([^()]*\b{_UNIT_WORDS}[^()]*\)(?:\s*\(unaudited\))?", re.IGNORECASE)
 _BARE_UNIT = re.compile(rf"[$€£¥](?: and \w+)? in \b{_UNIT_WORDS}\b.*|in {_UNIT_WORDS}\b.*", re.IGNORECASE)
-_PART_OF_DATE = re.compile(rf"{_DATE.pattern}|{_YEAR.pattern}|\b{_MONTH} \d{{1,2}}\b|\b\d{{1,2}} (?=weeks|months)", re.IGNORECASE)
+_PART_OF_DATE = re.compile(
+    rf"{_DATE.pattern}|{_YEAR.pattern}|\b{_MONTH} \d{{1,2}}\b|\b\d{{1,2}} (?=weeks|months)", re.IGNORECASE
+)
 _ANNOUNCES = re.compile(
-    r"\b(?:is|are|was|were|follow(?:s|ing)|below|consists?|includes?|presents?|shows?|summari[sz]\w+|sets? forth|provides?)\b",
+    r"\b(?:is|are|was|were|follow(?:s|ing)|below|consists?|includes?|presents?|shows?|summari[sz]\w+|sets? forth"
+    r"|provides?)\b",
     re.IGNORECASE,
 )
-_CELLS = re.compile(r"(?:\s(?:[$€£¥]\s?)?(?:\(?[$€£¥]?\s?\(?\d[\d,]*(?:\.\d+)?\s?%?\s?\)?%?|[—–-])(?=\s|$))+$")
+_CELLS = re.compile(r"(?:\s(?:\(?[$€£¥]?\s?\(?\d[\d,]*(?:\.\d+)?\s?%?\s?\)?%?|[—–-])(?=\s|$))++$")
 _CELL = re.compile(r"[$€£¥]?\s?\(?[$€£¥]?\s?\(?\d[\d,]*(?:\.\d+)?\s?%?\s?\)?%?|(?<=\s)[—–-](?=\s|$)")
 
 
@@ -90,7 +95,7 @@ def row_statement(row: str, table: Table) -> str:
 
     Empty where the columns' dates and the figures are not equally many, or the row has no label.
     """
-    cells = _CELLS.search(row)
+    cells = _CELLS.search(row) if len(row) <= _MAX_ROW_CHARACTERS else None
     if cells is None:
         return ""
     label = row[: cells.start()].strip(" :|")
@@ -103,7 +108,7 @@ def row_statement(row: str, table: Table) -> str:
 
 
 def _stated_unit(unit: str) -> str:
-    """"($ in millions, except share data)" as "($ in millions)": the exceptions name themselves."""
+    """The unit without its exceptions, which name themselves: "($ in millions, except share data)" is in millions."""
     return f"({unit.strip('() ').split(', except')[0]})" if unit else ""
 
 

@@ -22,7 +22,8 @@ _WORD_LINK: Final = 0.3
 def link_question(graph: Graph, queries: Sequence[Query], near_passages: Iterable[str]) -> dict[str, float]:
     """Key elements that the queries name, hubs among them: name -> strength, 1 for an exact match.
 
-    Exact matches of the normalised candidates come first. Where the question inflects or shortens a name ("Harbour
+    Exact matches of the normalised candidates come first, then other spellings that a document itself gave ("DPO" for
+    "days payable outstanding"). Where the question inflects or shortens a name ("Harbour
     Light" for "harbour light trust"), the key elements of ``near_passages`` are compared by their stemmed words.
     """
     weights: dict[str, float] = {}
@@ -34,17 +35,24 @@ def link_question(graph: Graph, queries: Sequence[Query], near_passages: Iterabl
     proper = _capitalised(queries)
     linked = {
         name: weights[name]
-        * (1.0 if " " in name or not proper or name in proper or not (name.isalpha() and name.isascii()) else _WORD_LINK)
+        * (
+            1.0
+            if " " in name or not proper or name in proper or not (name.isalpha() and name.isascii())
+            else _WORD_LINK
+        )
         for name in candidates
         if name in graph.summaries
     }
     open_candidates = [name for name in candidates if name not in graph.summaries]
+    open_names = frozenset(open_candidates)
     graph.add_passages(near_passages)
     around = {name for passage in graph.key_elements for name in graph.key_elements[passage]}
     asked = [frozenset(words) for words in map(terms, open_candidates) if words]
     question_words = {word for query in queries for word in terms(query.words)}
     for name in sorted(around - linked.keys()):
-        if _is_loosely_named(frozenset(terms(name)), asked, question_words):
+        if aliases := open_names & {normalise(spelling) for spelling in graph.summaries[name].spellings}:
+            linked[name] = max(weights[alias] for alias in aliases)
+        elif _is_loosely_named(frozenset(terms(name)), asked, question_words):
             linked[name] = _LOOSE_LINK
     return linked
 

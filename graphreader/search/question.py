@@ -1,4 +1,4 @@
-"""What a question asks for beyond its words: how to answer set apart, periods spelt as documents spell them, places named.
+"""What a question asks for beyond its words: instructions set apart, periods spelt out, pages and tables it names.
 
 Rules only; nothing here looks at a library.
 """
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from graphreader.search.ranked import RankingWeights
+from graphreader.text.figures import rescaled_amounts
 
 _MAX_QUESTION_CHARACTERS: Final = 4_000
 _SENTENCE = re.compile(r"(?<=[.?!;])\s+(?=[A-Za-z\"“(])")
-#: Sentences that say how to answer, not what to look for: "Round to two decimals", "If X is not useful, then state that".
+#: Sentences that say how to answer, not what to look for: "Round to two decimals", "If X is no use, then state that".
 _INSTRUCTION = re.compile(
     r"(?:please |kindly |directly |just )*(?:answer|round|return|respond|reply|give|write|express|state|report) "
     r"(?:(?:me|the|your|a|an|in|to|with|it|only|final|answers?|response) ?)+"
@@ -24,7 +25,6 @@ _INSTRUCTION = re.compile(
 )
 _FISCAL_YEAR = re.compile(r"\bFY\s?['’]?((?:19|20)\d\d|\d\d)\b", re.IGNORECASE)
 _QUARTER = re.compile(r"\bQ([1-4])(?:\s?(?:of\s)?(?:FY)?\s?['’]?((?:19|20)\d\d|\d\d(?!\d)))?", re.IGNORECASE)
-_YEAR = re.compile(r"(?<![\w.,$€£¥-])(?:19|20)\d\d(?![\w%]|[.,]\d)")
 _QUARTERS: Final = ("first", "second", "third", "fourth")
 _PAGE = re.compile(r"\b(?:pages?|p\.|pp\.) ?(\d{1,4})\b", re.IGNORECASE)
 _LABEL = re.compile(
@@ -39,13 +39,13 @@ _LONG_LABELS: Final = {"fig.": "figure", "sec.": "section"}
 class Reading:
     """A question as search uses it.
 
-    ``text`` is the question without instructions on the answer's form. ``periods`` are its fiscal years and quarters as
-    documents write them ("2023", "second quarter"), ``pages`` the page numbers and ``labels`` the numbered parts that it
-    names ("table ii", "section 3.3"), in lower case.
+    ``text`` is the question without instructions on the answer's form. ``spelt_out`` are its fiscal years, quarters and
+    amounts as documents may write them ("2023", "second quarter", "1500" of 1.5 billion), ``pages`` the page numbers
+    and ``labels`` the numbered parts that it names ("table ii", "section 3.3"), in lower case.
     """
 
     text: str
-    periods: tuple[str, ...] = ()
+    spelt_out: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
 
@@ -64,10 +64,12 @@ class Query:
     adds: bool = False
 
 
-def queries_of(reading: Reading, extra: Sequence[str], expansions: Sequence[str], weights: RankingWeights) -> list[Query]:
+def queries_of(
+    reading: Reading, extra: Sequence[str], expansions: Sequence[str], weights: RankingWeights
+) -> list[Query]:
     """The question itself first, then rephrasings or sub-questions from outside, then expansions of its terms."""
     return [
-        Query(reading.text, " ".join((reading.text, *reading.periods))),
+        Query(reading.text, " ".join((reading.text, *reading.spelt_out))),
         *(Query(query, query, weights.extra_query) for query in extra if query.strip()),
         *(Query(query, query, weights.expansion, adds=True) for query in expansions if weights.expansion),
     ]
@@ -80,19 +82,15 @@ def read_question(question: str) -> Reading:
     text = " ".join(asked) or question
     return Reading(
         text=text,
-        periods=_periods(text),
+        spelt_out=(*_periods(text), *rescaled_amounts(text)),
         pages=tuple(dict.fromkeys(int(number) for number in _PAGE.findall(text))),
         labels=tuple(
-            dict.fromkeys(f"{_LONG_LABELS.get(kind.lower(), kind.lower())} {number.lower()}" for kind, number in _LABEL.findall(text))
+            dict.fromkeys(
+                f"{_LONG_LABELS.get(kind.lower(), kind.lower())} {number.lower()}"
+                for kind, number in _LABEL.findall(text)
+            )
         ),
     )
-
-
-def years_of(text: str) -> frozenset[str]:
-    """The calendar years a text names, those of "FY23" and "Q2'24" among them."""
-    found = {_full_year(year) for year in _FISCAL_YEAR.findall(text)}
-    found.update(_full_year(year) for _, year in _QUARTER.findall(text) if year)
-    return frozenset(found | set(_YEAR.findall(text)))
 
 
 def _periods(text: str) -> tuple[str, ...]:

@@ -98,6 +98,13 @@ class RankingWeights:
     passages_of_key_element: int = 100
     neighbourhood_passages: int = 2000
     titled_passages: int = 300
+    #: The part of a cross-encoder, if there is one, in the score of so many of the best passages.
+    rerank: float = 0.5
+    reranked_passages: int = 20
+    #: Pages, beside the score of their passages at 1: their whole text by BM25, their number or a part being named.
+    page_text: float = 0.6
+    named_page: float = 2.0
+    named_part: float = 0.6
     #: Sizes of the result.
     top_passages: int = 50
     top_facts: int = 60

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
+from graphreader.text.figures import without_figures
 
 #: Embedded and committed together: some seconds of work is the most that an interruption loses.
 _BATCH_PASSAGES: Final = 256
@@ -44,9 +45,8 @@ def embed_batches(
     total = library.passage_count(documents)
     done = library.vector_count(embedder.name, documents)
     while passages := library.passages_without_vector(embedder.name, documents, _BATCH_PASSAGES):
-        library.put_vectors(
-            embedder.name, [passage.id for passage in passages], embedder.embed([passage.text for passage in passages])
-        )
+        texts = [without_figures(passage.text) for passage in passages]
+        library.put_vectors(embedder.name, [passage.id for passage in passages], embedder.embed(texts))
         done += len(passages)
         yield min(done, total), total
 
