@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.retrieval import hotpotqa, musique
+from benchmarks.retrieval_sets import hotpotqa, musique
 from graphreader.llm.bert import BertEmbedder
 from graphreader.llm.embed import DEFAULT_EMBEDDER, packaged_folder
 from graphreader.records import Document

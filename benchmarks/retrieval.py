@@ -1,159 +1,71 @@
-"""Recall of gold evidence by search alone, without a model: multi-hop paragraphs, pages of filings, Chinese paragraphs.
+"""Recall of gold evidence by search alone, without a model: multi-hop paragraphs, pages of PDFs, sections of stories.
 
-    python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench cmrc] [--variants full hybrid ...]
-                                        [--keep FOLDER] [--questions N] [--embedder NAME] [--unrelated TEXT ...]
+    python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench statements mmlongbench fairytaleqa cmrc]
+                                        [--variants full hybrid ...] [--keep FOLDER] [--questions N] [--embedder NAME]
+                                        [--each FILE]
 
-``DATA`` is a folder with the sub-folders ``multihop``, ``financebench`` and ``cmrc2018`` as their publishers ship them.
-Prints a table, then one line of JSON. ``--keep`` keeps the indexed libraries there, for the next run. ``--unrelated``
-adds the named texts to each library, cut into 200 documents that answer nothing: the numbers should hold.
+``DATA`` is a folder with the sub-folders ``multihop``, ``financebench``, ``mmlongbench``, ``fairytaleqa`` and
+``cmrc2018`` as their publishers ship them. Prints a table, then one line of JSON. ``--keep`` keeps the indexed
+libraries there, for the next run; ``--each`` writes for every question where its gold units were ranked, a JSON
+object a line. ``--unrelated`` adds the named texts to each library, cut into 200 documents that answer nothing: the
+numbers should hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.retrieval_sets import CORPORA, SETS, DataSet, Question, paragraph
 from graphreader.ingest.chunk import chunk_document
-from graphreader.ingest.load import load
 from graphreader.ingest.passages import passages_of
 from graphreader.ingest.phrases import phrase_facts, vocabulary_of
 from graphreader.library import open_library
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import DEFAULT_EMBEDDER, Embedder, open_embedder
-from graphreader.records import Document, Heading, Page
-from graphreader.search import RankingWeights, SearchResult, embed_missing, search
+from graphreader.records import Document, Page
+from graphreader.search import RankingWeights, embed_missing, search
+from graphreader.search.pages import rank_pages
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 
 _CHUNK_TOKENS = 1000
 _UNRELATED_DOCUMENTS = 200
+_DEPTHS = (1, 5, 10)
+_NO_PAGES = replace(DEFAULT_WEIGHTS, page_text=0.0, named_page=0.0, named_part=0.0)
 _NO_GRAPH = replace(DEFAULT_WEIGHTS, walk=0.0, hop_holds=0.0, hop_titled=0.0)
 
-#: What is compared: name -> (weights, whether vectors are used).
+#: What is compared: name -> (weights, whether vectors are used). Without "pages" a page ranks by its best passages.
 VARIANTS: dict[str, tuple[RankingWeights, bool]] = {
-    "text": (_NO_GRAPH, False),
+    "text": (replace(_NO_GRAPH, expansion=0.0, page_text=0.0, named_page=0.0, named_part=0.0), False),
+    "text+terms": (replace(_NO_GRAPH, page_text=0.0, named_page=0.0, named_part=0.0), False),
+    "text+terms+pages": (_NO_GRAPH, False),
     "hybrid": (_NO_GRAPH, True),
     "hybrid+hop": (replace(DEFAULT_WEIGHTS, walk=0.0), True),
     "hybrid+walk": (replace(DEFAULT_WEIGHTS, hop_holds=0.0, hop_titled=0.0), True),
     "text+hop+walk": (DEFAULT_WEIGHTS, False),
+    "no terms": (replace(DEFAULT_WEIGHTS, expansion=0.0), True),
+    "no pages": (_NO_PAGES, True),
+    "no terms, no pages": (replace(_NO_PAGES, expansion=0.0), True),
     "full": (DEFAULT_WEIGHTS, True),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A question, the units (paragraphs or pages) that hold its evidence, and the documents it is asked of."""
+class Run:
+    """A set in its library, and the embedder for the variants that use vectors."""
 
-    text: str
-    gold: frozenset[str]
-    documents: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DataSet:
-    """Documents, questions, and how a found passage names its unit."""
-
-    documents: list[Document]
-    questions: list[Question]
-    unit: Callable[[str, int], str]
-
-
-def paragraph(title: str, text: str) -> Document:
-    """A paragraph as a document of its own, its title as its heading."""
-    whole = f"{title}\n\n{text}" if title else text
-    headings = (Heading(1, title, 0, len(title)),) if title else ()
-    return Document(
-        id=hashlib.sha256(whole.encode()).hexdigest()[:32],
-        source=f"{title}/{hashlib.sha256(whole.encode()).hexdigest()[:8]}",
-        title=title,
-        media_type="text/markdown",
-        text=whole,
-        pages=(Page(1, 0, len(whole)),),
-        headings=headings,
-    )
-
-
-def whole_documents(documents: Iterable[Document], questions: list[Question]) -> DataSet:
-    """A set whose units are documents; of equal ones only the first is kept."""
-    return DataSet(list({item.id: item for item in documents}.values()), questions, lambda document, _: document)
-
-
-def hotpotqa(data: Path) -> DataSet:
-    """HotpotQA: gold are the paragraphs of the supporting facts."""
-    corpus = json.loads((data / "multihop/hotpotqa_train_corpus.json").read_text(encoding="utf-8"))
-    documents = {title: paragraph(title, "".join(sentences)) for title, sentences in corpus.items()}
-    questions = [
-        Question(item["question"], frozenset(documents[title].id for title, _ in item["supporting_facts"]))
-        for item in json.loads((data / "multihop/hotpotqa_train.json").read_text(encoding="utf-8"))
-    ]
-    return whole_documents(documents.values(), questions)
-
-
-def musique(data: Path) -> DataSet:
-    """MuSiQue: gold are the supporting paragraphs."""
-    corpus = json.loads((data / "multihop/musique_train_corpus.json").read_text(encoding="utf-8"))
-    documents = [paragraph(item["title"], item["text"]) for item in corpus]
-    questions = [
-        Question(
-            item["question"],
-            frozenset(
-                paragraph(part["title"], part["paragraph_text"]).id
-                for part in item["paragraphs"]
-                if part["is_supporting"]
-            ),
-        )
-        for item in json.loads((data / "multihop/musique_train.json").read_text(encoding="utf-8"))
-    ]
-    return whole_documents(documents, questions)
-
-
-def cmrc(data: Path) -> DataSet:
-    """CMRC 2018: gold is the paragraph that a question was written for."""
-    articles = json.loads((data / "cmrc2018/cmrc2018_trial.json").read_text(encoding="utf-8"))["data"]
-    documents, questions = [], []
-    for item in (part for article in articles for part in article["paragraphs"]):
-        document = paragraph("", item["context"])
-        documents.append(document)
-        questions += [Question(qa["question"], frozenset([document.id])) for qa in item["qas"]]
-    return whole_documents(documents, questions)
-
-
-def financebench(data: Path) -> DataSet:
-    """FinanceBench: each question is asked of its own filing; gold are pages (given 0-based)."""
-    folder = data / "financebench"
-    rows = [json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
-    documents = {name: load(folder / "pdfs" / f"{name}.pdf") for name in sorted({row["doc_name"] for row in rows})}
-    by_id = {document.id: document for document in documents.values()}
-    questions = [
-        Question(
-            row["question"],
-            frozenset(
-                f"{documents[row['doc_name']].id}:{evidence['evidence_page_num'] + 1}" for evidence in row["evidence"]
-            ),
-            (documents[row["doc_name"]].id,),
-        )
-        for row in rows
-    ]
-    return DataSet(
-        list(documents.values()), questions, lambda document, start: f"{document}:{by_id[document].page_at(start)}"
-    )
-
-
-SETS: dict[str, Callable[[Path], DataSet]] = {
-    "hotpotqa": hotpotqa,
-    "musique": musique,
-    "financebench": financebench,
-    "cmrc": cmrc,
-}
+    library: Library
+    data: DataSet
+    embedder: Embedder
 
 
 def unrelated(texts: Sequence[Path], count: int = _UNRELATED_DOCUMENTS) -> list[Document]:
@@ -180,29 +92,47 @@ def index(library: Library, documents: Iterable[Document], embedder: Embedder) -
     embed_missing(library, embedder)
 
 
-def units_of(result: SearchResult, unit: Callable[[str, int], str]) -> list[str]:
-    """The units in the order in which their best passages were ranked."""
-    return list(dict.fromkeys(unit(item.passage.document_id, item.passage.start) for item in result.passages))
+def units_of(run: Run, question: Question, weights: RankingWeights, with_vectors: bool) -> list[str]:
+    """The units for a question, best first: documents by their best passages, or pages."""
+    result = search(
+        run.library,
+        question.text,
+        documents=question.documents,
+        embedder=run.embedder if with_vectors else None,
+        weights=weights,
+    )
+    if not run.data.pages:
+        return list(dict.fromkeys(ranked.passage.document_id for ranked in result.passages))
+    names = dict.fromkeys(ranked.passage.document_id for ranked in result.passages)
+    layouts = {name: run.library.layout(name) for name in names}
+
+    def read(pages: Sequence[tuple[str, Page]]) -> list[str]:
+        return [run.library.texts(name, [(page.start, page.end)])[0] for name, page in pages]
+
+    ranked_pages = rank_pages(question.text, result.passages, layouts, read, weights)
+    return [f"{page.document_id}:{page.page.number}" for page in ranked_pages]
 
 
 def measure(
-    library: Library, data: DataSet, questions: Sequence[Question], embedder: Embedder | None, weights: RankingWeights
-) -> dict[str, float]:
-    """Recall in per cent (mean fraction of the gold, and all of the gold) and milliseconds a question."""
-    fractions: dict[int, list[float]] = {1: [], 5: [], 10: []}
-    milliseconds = []
+    run: Run, questions: Sequence[Question], weights: RankingWeights, with_vectors: bool
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Recall in per cent (mean fraction of the gold, all of the gold), milliseconds; then each question's ranks."""
+    each: list[dict[str, Any]] = []
+    milliseconds: list[float] = []
     for question in questions:
         started = time.perf_counter()
-        result = search(library, question.text, documents=question.documents, embedder=embedder, weights=weights)
+        units = units_of(run, question, weights, with_vectors)
         milliseconds.append(1000 * (time.perf_counter() - started))
-        units = units_of(result, data.unit)
-        for depth, values in fractions.items():
-            values.append(len(question.gold & set(units[:depth])) / len(question.gold))
+        ranks = [units.index(unit) + 1 if unit in units else None for unit in sorted(question.gold)]
+        each.append({"question": question.text, "gold": sorted(question.gold), "ranks": ranks})
     row = {"median_ms": statistics.median(milliseconds), "p95_ms": sorted(milliseconds)[int(0.95 * len(milliseconds))]}
-    for depth, values in fractions.items():
-        row[f"mean@{depth}"] = 100 * statistics.mean(values)
-        row[f"all@{depth}"] = 100 * statistics.mean(value == 1.0 for value in values)
-    return row
+    for depth in _DEPTHS:
+        fractions = [
+            sum(rank is not None and rank <= depth for rank in item["ranks"]) / len(item["ranks"]) for item in each
+        ]
+        row[f"mean@{depth}"] = 100 * statistics.mean(fractions)
+        row[f"all@{depth}"] = 100 * statistics.mean(value == 1.0 for value in fractions)
+    return row, each
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -210,12 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.retrieval", description=(__doc__ or "").split("\n", 1)[0]
     )
-    parser.add_argument("data", type=Path, help="folder with multihop, financebench and cmrc2018")
+    parser.add_argument("data", type=Path, help="folder with multihop, financebench and the others")
     parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=list(SETS))
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--keep", type=Path, help="folder for the indexed libraries")
     parser.add_argument("--questions", type=int, help="at most so many of each set")
     parser.add_argument("--embedder", default=DEFAULT_EMBEDDER)
+    parser.add_argument("--each", type=Path, help="file for where each question's gold units were ranked")
     parser.add_argument("--unrelated", nargs="+", type=Path, default=[], help="texts that join as 200 documents")
     options = parser.parse_args(arguments)
     embedder = open_embedder(options.embedder)
@@ -227,24 +158,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in options.sets:
             data = SETS[name](options.data)
-            with closing(open_library(folder / f"{name}{'-among-others' if options.unrelated else ''}.db")) as library:
+            questions = data.questions[: options.questions]
+            others = "-among-others" if options.unrelated else ""
+            with closing(open_library(folder / f"{CORPORA.get(name, name)}{others}.db")) as library:
                 index(library, [*data.documents, *unrelated(options.unrelated)], embedder)
                 for variant in options.variants:
-                    weights, with_vectors = VARIANTS[variant]
-                    questions = data.questions[: options.questions]
-                    row = measure(library, data, questions, embedder if with_vectors else None, weights)
+                    row, each = measure(Run(library, data, embedder), questions, *VARIANTS[variant])
                     rows.append({"set": name, "variant": variant, "questions": len(questions), **row})
                     _print(rows)
+                    if options.each:
+                        _append(options.each, name, variant, each)
     _print_line(json.dumps({"rows": rows}))
     return 0
+
+
+def _append(path: Path, name: str, variant: str, each: Iterable[dict[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"set": name, "variant": variant, **item}) + "\n" for item in each)
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     columns = ("mean@1", "mean@5", "all@5", "mean@10", "all@10", "median_ms", "p95_ms")
     if len(rows) == 1:
-        _print_line(f"{'set':<13}{'variant':<15}" + "".join(f"{column:>11}" for column in columns))
+        _print_line(f"{'set':<13}{'variant':<20}" + "".join(f"{column:>11}" for column in columns))
     row = rows[-1]
-    _print_line(f"{row['set']:<13}{row['variant']:<15}" + "".join(f"{row[column]:>11.1f}" for column in columns))
+    _print_line(f"{row['set']:<13}{row['variant']:<20}" + "".join(f"{row[column]:>11.1f}" for column in columns))
 
 
 def _print_line(line: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from graphreader.agent.answer import Conclusion, conclude
 from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
+from graphreader.agent.plan import make_plan
 from graphreader.agent.relevance import relevance_of
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
@@ -18,6 +19,8 @@ from graphreader.llm.gate import Gate, Limits
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
 from graphreader.search import SearchResult, search
+from graphreader.search.ranked import DEFAULT_WEIGHTS
+from graphreader.search.rerank import open_reranker, reranked
 from graphreader.settings import Settings
 
 #: How many start nodes and passages search hands to the agent; the window cuts further.
@@ -57,7 +60,12 @@ async def answer_question(
 ) -> tuple[Answer, list[str]]:
     """The answer, and the ids of the chunks that were read on the way. Raises ``ModelError``."""
     gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
-    found = await asyncio.to_thread(search, library, question, documents=document_ids, embedder=embedder)
+    parts = await make_plan(gate, question) if settings.search.decompose else []
+    found = await asyncio.to_thread(
+        search, library, question, documents=document_ids, embedder=embedder, extra_queries=parts
+    )
+    if reranker := open_reranker(settings.search.reranker):
+        found = await asyncio.to_thread(reranked, found, question, reranker, DEFAULT_WEIGHTS)
     documents = Documents(library, document_ids)
     if mode is Mode.SEARCH:
         return await _by_search(library, gate, question, documents, found, settings, on_step), []

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from graphreader.errors import DocumentNotFoundError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
-from graphreader.records import Document, FoundKind
+from graphreader.records import Document, FoundKind, Page
 from graphreader.search import RankedKeyElement, RankedPassage, RankingWeights, SearchResult, search
+from graphreader.search.pages import rank_pages
 from graphreader.search.ranked import DEFAULT_WEIGHTS
+from graphreader.search.rerank import Reranker, reranked
 
 #: Searches begun anew because a document went meanwhile.
 _MAX_REMOVALS = 5
 #: Several passages stand on one page or in one chunk, so so many times more of them are ranked.
 _PASSAGES_PER_UNIT = 4
-#: What further passages of a page add to its best.
-_OTHER_PASSAGES = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,10 @@ class _Unit:
     start: int
     end: int
     score: float
-    best: RankedPassage
+    via: str
+    #: The passage of the unit that was found first.
+    best_start: int
+    best_end: int
 
 
 def find(
@@ -73,39 +76,43 @@ def find(
     kind: FoundKind,
     top: int,
     warnings: tuple[str, ...] = (),
+    reranker: Reranker | None = None,
 ) -> Findings:
     """The ``top`` best facts, chunks or pages for ``question``; none where nothing fits. Raises ``LibraryError``.
 
     A document that another process removes while its passages are ranked is looked for no longer: the ranking is made
     anew without it. One that was asked for by its id is missed: ``DocumentNotFoundError``.
     """
+
+    def look() -> SearchResult:
+        result = search(library, question, documents=documents, embedder=embedder, weights=_weights(top))
+        return reranked(result, question, reranker, DEFAULT_WEIGHTS)
+
     for _ in range(_MAX_REMOVALS):
         try:
-            return _find(library, question, documents, embedder, kind, top, warnings)
+            return replace(_placed(library, question, look(), kind, top), warnings=warnings)
         except DocumentNotFoundError:
             if documents is not None:
                 raise
-    return _find(library, question, documents, embedder, kind, top, warnings)
+    return replace(_placed(library, question, look(), kind, top), warnings=warnings)
 
 
-def _find(
-    library: Library,
-    question: str,
-    documents: Sequence[str] | None,
-    embedder: Embedder | None,
-    kind: FoundKind,
-    top: int,
-    warnings: tuple[str, ...],
-) -> Findings:
-    result = search(library, question, documents=documents, embedder=embedder, weights=_weights(top))
+def _placed(library: Library, question: str, result: SearchResult, kind: FoundKind, top: int) -> Findings:
     layouts = {name: library.layout(name) for name in dict.fromkeys(p.passage.document_id for p in result.passages)}
-    units = list(_UNITS[kind](result, layouts))[:top]
-    texts = _texts(library, units)
+    match kind:
+        case FoundKind.FACTS:
+            units = list(_facts(result))
+        case FoundKind.CHUNKS:
+            units = list(_chunks(result))
+        case FoundKind.PAGES:
+            units = list(_pages(library, question, result, layouts))
+    units = units[:top]
+    texts = _texts(library, [(unit.document_id, (unit.start, unit.end)) for unit in units])
     found = tuple(
         _found(rank, unit, layouts[unit.document_id], text)
         for rank, (unit, text) in enumerate(zip(units, texts, strict=True), start=1)
     )
-    return Findings(question, kind, found, result.key_elements, warnings)
+    return Findings(question, kind, found, result.key_elements)
 
 
 def _weights(top: int) -> RankingWeights:
@@ -116,7 +123,7 @@ def _weights(top: int) -> RankingWeights:
     )
 
 
-def _facts(result: SearchResult, layouts: dict[str, Document]) -> Iterator[_Unit]:
+def _facts(result: SearchResult) -> Iterator[_Unit]:
     homes: dict[str, list[RankedPassage]] = {}
     for ranked in result.passages:
         homes.setdefault(ranked.passage.chunk_id, []).append(ranked)
@@ -129,40 +136,34 @@ def _facts(result: SearchResult, layouts: dict[str, Document]) -> Iterator[_Unit
         seen.add(span)
         candidates = homes[fact.chunk_id]
         home = next((p for p in candidates if p.passage.start <= fact.start < p.passage.end), candidates[0])
-        yield _Unit(*span, entry.score, home)
+        yield _Unit(*span, entry.score, home.via, home.passage.start, home.passage.end)
 
 
-def _chunks(result: SearchResult, layouts: dict[str, Document]) -> Iterator[_Unit]:
+def _chunks(result: SearchResult) -> Iterator[_Unit]:
     best: dict[str, RankedPassage] = {}
     for ranked in result.passages:
         best.setdefault(ranked.passage.chunk_id, ranked)
     for entry in result.chunks:
         chunk = entry.chunk
-        yield _Unit(chunk.document_id, chunk.start, chunk.end, entry.score, best[chunk.id])
+        first = best[chunk.id]
+        span = (first.passage.start, first.passage.end)
+        yield _Unit(chunk.document_id, chunk.start, chunk.end, entry.score, first.via, *span)
 
 
-def _pages(result: SearchResult, layouts: dict[str, Document]) -> Iterator[_Unit]:
-    """Pages by their best passage, and a little by how many others of theirs were found."""
-    members: dict[tuple[str, int], list[RankedPassage]] = {}
-    for ranked in result.passages:
-        passage = ranked.passage
-        number = layouts[passage.document_id].page_at(passage.start)
-        members.setdefault((passage.document_id, number), []).append(ranked)
-    units = []
-    for (document_id, number), own in members.items():
-        page = next(page for page in layouts[document_id].pages if page.number == number)
-        score = own[0].score + _OTHER_PASSAGES * sum(ranked.score for ranked in own[1:])
-        units.append(_Unit(document_id, page.start, page.end, score, own[0]))
-    yield from sorted(units, key=lambda unit: (-unit.score, unit.document_id, unit.start))
+def _pages(library: Library, question: str, result: SearchResult, layouts: dict[str, Document]) -> Iterator[_Unit]:
+    def read(pages: Sequence[tuple[str, Page]]) -> list[str]:
+        return _texts(library, [(document_id, (page.start, page.end)) for document_id, page in pages])
+
+    for ranked in rank_pages(question, result.passages, layouts, read, DEFAULT_WEIGHTS):
+        page = ranked.page
+        via = "page" if ranked.best is None else ranked.best.via
+        span = (page.start, page.end) if ranked.best is None else (ranked.best.passage.start, ranked.best.passage.end)
+        yield _Unit(ranked.document_id, page.start, page.end, ranked.score, via, *span)
 
 
-_UNITS = {FoundKind.FACTS: _facts, FoundKind.CHUNKS: _chunks, FoundKind.PAGES: _pages}
-
-
-def _texts(library: Library, units: Iterable[_Unit]) -> list[str]:
-    """The units' verbatim texts; a document's spans are read together."""
+def _texts(library: Library, wanted: Sequence[tuple[str, tuple[int, int]]]) -> list[str]:
+    """Verbatim texts of spans of documents; a document's spans are read together."""
     by_document: dict[str, list[tuple[int, int]]] = {}
-    wanted = [(unit.document_id, (unit.start, unit.end)) for unit in units]
     for document_id, span in wanted:
         by_document.setdefault(document_id, []).append(span)
     read = {
@@ -174,7 +175,6 @@ def _texts(library: Library, units: Iterable[_Unit]) -> list[str]:
 
 
 def _found(rank: int, unit: _Unit, layout: Document, text: str) -> Found:
-    passage = unit.best.passage
     return Found(
         rank=rank,
         score=round(unit.score, 4),
@@ -186,7 +186,7 @@ def _found(rank: int, unit: _Unit, layout: Document, text: str) -> Found:
         start=unit.start,
         end=unit.end,
         text=text,
-        via=unit.best.via,
-        best_start=max(unit.start, passage.start),
-        best_end=min(unit.end, passage.end),
+        via=unit.via,
+        best_start=max(unit.start, unit.best_start),
+        best_end=min(unit.end, unit.best_end),
     )

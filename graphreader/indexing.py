@@ -29,7 +29,7 @@ from graphreader.search.vectors import embed_batches
 from graphreader.settings import IndexSettings
 
 #: Raised when the way documents become chunks, passages or facts changes: older indexes are then made anew.
-_PIPELINE_VERSION = 1
+_PIPELINE_VERSION = 2
 #: Chunks whose sentence facts are committed together: some hundreds of milliseconds of work.
 _BATCH_CHUNKS = 64
 #: Small documents are put together until they have so many passages, or so much time has passed.

@@ -69,6 +69,13 @@ class SearchSettings(_Group):
     embedder: str = Field(
         default="all-MiniLM-L6-v2", description="Folder, hub id or packaged name; 'none' for text only."
     )
+    reranker: str | None = Field(
+        default=None,
+        description="Folder or hub id of a cross-encoder that looks again at the best passages; none: off.",
+    )
+    decompose: bool = Field(
+        default=False, description="Let the model split a question first, and search for the parts as well."
+    )
     max_prompt_tokens: int = Field(default=1800, ge=128, description="Evidence in the one prompt of mode 'search'.")
 
 

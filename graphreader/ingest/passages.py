@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphreader.ingest.chunk import cut_long, is_furniture, sentences_of
+from graphreader.ingest.tables import Table, Tables, tables_of
 from graphreader.records import Chunk, Document, Heading, Passage
-from graphreader.text.sentences import is_table_row
 from graphreader.text.terms import UNSPACED
 
 #: About a MiniLM window of 128 word pieces without its two markers: measured best in speed, and no worse in recall.
@@ -17,14 +17,11 @@ MAX_WORD_PIECES = 126
 _MAX_LEAD_WORD_PIECES = 48
 _MAX_TITLE_CHARACTERS = 80
 _MAX_CAPTION_CHARACTERS = 160
-_MAX_LABEL_CHARACTERS = 60
 #: A heading starts a new passage when the current one is filled to this part.
 _HEADING_FILL = 0.3
 # A word-piece vocabulary holds most words whole, splits rare ones and figures, and has one piece for each mark and
 # ideograph. Seven letters a piece hits the measured mean.
 _PIECE = re.compile(rf"[{UNSPACED}]|[^\W\d_{UNSPACED}]{{1,7}}|\d{{1,2}}|[^\w\s]|_")
-_YEAR = re.compile(r"(?<![\d,.])(?:19|20)\d\d(?![\d,])")
-_UNITS = re.compile(r"\(.*\b(?:millions?|thousands?|billions?|except|percent|%).*\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +31,8 @@ class _Sentence:
     text: str
     word_pieces: int
     heading: bool
-    #: What a reader of a table row sees above it: caption, unit, column titles. Empty for prose.
-    table_lead: str
+    #: What stands above a row of a table; None for prose.
+    table: Table | None
 
 
 def estimated_word_pieces(text: str) -> int:
@@ -51,10 +48,11 @@ def passages_of(document: Document, chunks: Sequence[Chunk], max_word_pieces: in
     """
     title = document.title if len(document.title) <= _MAX_TITLE_CHARACTERS else ""
     headings = {heading.start: heading for heading in document.headings}
+    tables = tables_of(document)
     passages: list[Passage] = []
     for chunk in chunks:
         number = 0
-        for lead, sentences in _windows(document, chunk, headings, title, max_word_pieces):
+        for lead, sentences in _windows(document, chunk, headings, tables, title, max_word_pieces):
             body = " ".join(sentence.text for sentence in sentences)
             passages.append(
                 Passage(
@@ -71,24 +69,37 @@ def passages_of(document: Document, chunks: Sequence[Chunk], max_word_pieces: in
 
 
 def _windows(
-    document: Document, chunk: Chunk, headings: Mapping[int, Heading], title: str, max_word_pieces: int
+    document: Document,
+    chunk: Chunk,
+    headings: Mapping[int, Heading],
+    tables: Tables,
+    title: str,
+    max_word_pieces: int,
 ) -> Iterator[tuple[str, list[_Sentence]]]:
     """The windows of a chunk, each with what names it."""
     path = chunk.headings
-    lead = _lead(title, path, "")
+    page_caption, page_end = "", -1
+    lead = _lead(title, path)
     window: list[_Sentence] = []
     room = max_word_pieces - estimated_word_pieces(lead)
     filled = 0
-    for sentence in _sentences(document, chunk, headings, max_word_pieces // 2):
+    for sentence in _sentences(document, chunk, headings, tables, max_word_pieces // 2):
         crowded = filled + sentence.word_pieces > room
-        if window and (crowded or (sentence.heading and filled >= _HEADING_FILL * room)):
+        begins = sentence.start in tables.page_captions
+        if window and (crowded or begins or (sentence.heading and filled >= _HEADING_FILL * room)):
             yield lead, window
             window, filled = [], 0
+        if sentence.heading or sentence.start >= page_end:
+            page_caption = ""
         if not window:
             # A heading that begins the window stands in it already, so only those above it lead.
             above = path[: headings[sentence.start].level - 1] if sentence.heading else path
-            lead = _lead(title, above, sentence.table_lead)
+            if page_caption:
+                above = (page_caption,)
+            lead = _lead(title, () if begins else above, sentence.table)
             room = max_word_pieces - estimated_word_pieces(lead)
+        if begins:
+            page_caption, page_end = tables.page_captions[sentence.start]
         if sentence.heading:
             path = _entered(path, headings[sentence.start])
         window.append(sentence)
@@ -102,28 +113,31 @@ def _entered(path: tuple[str, ...], heading: Heading) -> tuple[str, ...]:
     return (*path[: heading.level - 1], heading.title)
 
 
-def _lead(title: str, path: tuple[str, ...], table_lead: str) -> str:
+def _lead(title: str, path: tuple[str, ...], table: Table | None = None) -> str:
     """What names a passage, outermost first; the outer names go first where it would be long."""
-    names = [" ".join(name.split()) for name in (title, *path[-2:], table_lead)]
+    above = () if table is not None and table.opens_page else path[-2:]
+    names = [" ".join(name.split()) for name in (title, *above, *_table_names(table))]
     names = [name for name in dict.fromkeys(names) if name and len(name) <= 3 * _MAX_CAPTION_CHARACTERS]
-    while names and estimated_word_pieces(" - ".join(names)) > _MAX_LEAD_WORD_PIECES:
+    while len(names) > 1 and estimated_word_pieces(" - ".join(names)) > _MAX_LEAD_WORD_PIECES:
         names.pop(0)
     return " - ".join(names)
 
 
+def _table_names(table: Table | None) -> tuple[str, ...]:
+    return () if table is None else (table.caption, f"{table.columns} {table.group}".strip())
+
+
 def _sentences(
-    document: Document, chunk: Chunk, headings: Mapping[int, Heading], max_word_pieces: int
+    document: Document, chunk: Chunk, headings: Mapping[int, Heading], tables: Tables, max_word_pieces: int
 ) -> Iterator[_Sentence]:
     """The chunk's sentences without furniture, long ones cut, rows with what stands above their table."""
-    above = _Above()
     for start, end in sentences_of(document, chunk.start, chunk.end):
         if is_furniture(document, start, end):
             continue
-        raw = document.text[start:end]
-        table_lead = above.pass_by(raw)
+        table = tables.rows.get(start)
         for piece_start, piece_end in _cut_sentence(document.text, start, end, max_word_pieces):
             text = " ".join(document.text[piece_start:piece_end].split())
-            yield _Sentence(piece_start, piece_end, text, estimated_word_pieces(text), start in headings, table_lead)
+            yield _Sentence(piece_start, piece_end, text, estimated_word_pieces(text), start in headings, table)
 
 
 def _cut_sentence(text: str, start: int, end: int, max_word_pieces: int) -> list[tuple[int, int]]:
@@ -142,44 +156,3 @@ def _cut_sentence(text: str, start: int, end: int, max_word_pieces: int) -> list
             lead = len(piece) - len(piece.lstrip())
             pieces.append((piece_start + lead, piece_start + lead + len(visible)))
     return pieces
-
-
-class _Above:
-    """What was last seen above the rows of a table, while sentences pass by in order."""
-
-    def __init__(self) -> None:
-        self._caption = ""
-        self._unit = ""
-        self._columns = ""
-        self._rows = 0
-
-    def pass_by(self, sentence: str) -> str:
-        """Take note of a sentence; the lead it has itself, if it is a row below the first."""
-        line = " ".join(sentence.split()) if len(sentence) <= 2 * _MAX_CAPTION_CHARACTERS else ""
-        if is_table_row(sentence):
-            return self._row(line)
-        is_label = 0 < len(line) <= _MAX_LABEL_CHARACTERS and line[-1] not in ".:;!?"
-        if _UNITS.fullmatch(line):
-            self._unit = line
-        elif is_label and self._rows:
-            return self._lead()  # a group's title, or a row with a single cell, within the table
-        elif is_label and self._caption:
-            self._caption = " ".join((self._caption, line))[:_MAX_CAPTION_CHARACTERS]
-        else:
-            self._caption, self._unit = line[:_MAX_CAPTION_CHARACTERS], ""
-        self._columns, self._rows = "", 0
-        return ""
-
-    def _row(self, line: str) -> str:
-        lead = self._lead() if self._rows else self._joined(self._caption, self._unit)
-        self._rows += 1
-        if len(_YEAR.findall(line)) >= 2 or (self._rows == 1 and not any(mark in line for mark in "$%(")):
-            self._columns = line if len(line) <= _MAX_CAPTION_CHARACTERS else ""
-        return lead
-
-    def _lead(self) -> str:
-        return self._joined(self._caption, self._unit, self._columns)
-
-    @staticmethod
-    def _joined(*names: str) -> str:
-        return " ".join(name for name in names if name)

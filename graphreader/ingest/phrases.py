@@ -15,6 +15,7 @@ from typing import Protocol
 
 from graphreader.ingest.chunk import is_furniture, sentences_of
 from graphreader.ingest.normalise import aliases_of, normalise
+from graphreader.ingest.tables import Table, row_statement, tables_of
 from graphreader.records import AtomicFact, Chunk, Document, FactOrigin, KeyElement
 from graphreader.text.mentions import IDEOGRAPHS, amounts_in, dates_in, names_in, phrases_in, quoted_in, row_label
 from graphreader.text.sentences import is_table_row
@@ -67,6 +68,8 @@ class Vocabulary:
     ideograph_terms: frozenset[str] = frozenset()
     #: Normalised alias to normalised canonical name.
     aliases: Mapping[str, str] = field(default_factory=dict)
+    #: What stands above each row of a table, by the row's start.
+    rows: Mapping[int, Table] = field(default_factory=dict)
 
     def key_elements(self, spellings: Iterable[str]) -> tuple[KeyElement, ...]:
         """The key elements of these spellings by their canonical names, none twice, empty ones left out."""
@@ -99,6 +102,7 @@ def vocabulary_of(document: Document) -> Vocabulary:
         phrases=_recurring_phrases(phrases),
         ideograph_terms=_ideograph_terms(text),
         aliases=aliases_of(text, names, ordinary_words),
+        rows=tables_of(document).rows,
     )
 
 
@@ -129,6 +133,7 @@ def _frequent(counts: Counter[str]) -> Counter[str]:
 def phrase_facts(document: Document, chunk: Chunk, vocabulary: Vocabulary) -> list[AtomicFact]:
     """Each sentence of a chunk as a fact, its whitespace collapsed, with its key elements.
 
+    A row of a table states its columns' dates and its unit: "Net sales, 2023: $ 14,694; 2022: $ 14,544 (in millions)".
     Furniture is left out, and so is what says nothing: fewer than two words, no key element and no table row.
     """
     facts: list[AtomicFact] = []
@@ -140,6 +145,8 @@ def phrase_facts(document: Document, chunk: Chunk, vocabulary: Vocabulary) -> li
         elements = vocabulary.key_elements(_mentions(text, is_row, vocabulary))[:_MAX_KEY_ELEMENTS]
         if elements or (_HAS_LETTER.search(text) and (is_row or _has_two_words(text))):
             fact_id = f"{chunk.id}-s{number}"
+            if start in vocabulary.rows:
+                text = row_statement(text, vocabulary.rows[start]) or text
             facts.append(AtomicFact(fact_id, document.id, chunk.id, start, end, text, elements, FactOrigin.PHRASES))
     return facts
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from graphreader.ingest.normalise import normalise
 from graphreader.ingest.phrases import key_elements_of_question
+from graphreader.search.question import Query
 from graphreader.search.walk import Graph
 from graphreader.text.terms import terms
 
@@ -18,36 +19,47 @@ _LOOSE_WORDS: Final = 2
 _WORD_LINK: Final = 0.3
 
 
-def link_question(graph: Graph, queries: Sequence[str], near_passages: Iterable[str]) -> dict[str, float]:
+def link_question(graph: Graph, queries: Sequence[Query], near_passages: Iterable[str]) -> dict[str, float]:
     """Key elements that the queries name, hubs among them: name -> strength, 1 for an exact match.
 
-    Exact matches of the normalised candidates come first. Where the question inflects or shortens a name ("Harbour
+    Exact matches of the normalised candidates come first, then other spellings that a document itself gave ("DPO" for
+    "days payable outstanding"). Where the question inflects or shortens a name ("Harbour
     Light" for "harbour light trust"), the key elements of ``near_passages`` are compared by their stemmed words.
     """
-    candidates = [name for query in queries for name in key_elements_of_question(query)]
+    weights: dict[str, float] = {}
+    for query in queries:
+        for name in key_elements_of_question(query.text):
+            weights[name] = max(weights.get(name, 0.0), query.weight if query.adds else 1.0)
+    candidates = list(weights)
     graph.describe(candidates)
     proper = _capitalised(queries)
     linked = {
-        name: 1.0
-        if " " in name or not proper or name in proper or not name.isalpha() or not name.isascii()
-        else _WORD_LINK
+        name: weights[name]
+        * (
+            1.0
+            if " " in name or not proper or name in proper or not (name.isalpha() and name.isascii())
+            else _WORD_LINK
+        )
         for name in candidates
         if name in graph.summaries
     }
-    open_candidates = [name for name in dict.fromkeys(candidates) if name not in graph.summaries]
+    open_candidates = [name for name in candidates if name not in graph.summaries]
+    open_names = frozenset(open_candidates)
     graph.add_passages(near_passages)
     around = {name for passage in graph.key_elements for name in graph.key_elements[passage]}
     asked = [frozenset(words) for words in map(terms, open_candidates) if words]
-    question_words = {word for query in queries for word in terms(query)}
+    question_words = {word for query in queries for word in terms(query.words)}
     for name in sorted(around - linked.keys()):
-        if _is_loosely_named(frozenset(terms(name)), asked, question_words):
+        if aliases := open_names & {normalise(spelling) for spelling in graph.summaries[name].spellings}:
+            linked[name] = max(weights[alias] for alias in aliases)
+        elif _is_loosely_named(frozenset(terms(name)), asked, question_words):
             linked[name] = _LOOSE_LINK
     return linked
 
 
-def _capitalised(queries: Sequence[str]) -> frozenset[str]:
+def _capitalised(queries: Sequence[Query]) -> frozenset[str]:
     """Normalised words with a capital within a query, past its first word; empty where capitals are not used at all."""
-    words = (word for query in queries for word in query.split()[1:])
+    words = (word for query in queries for word in query.text.split()[1:])
     return frozenset(part for word in words if not word.islower() for part in normalise(word).split())
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from graphreader.search.question import Query
 from graphreader.text.terms import terms
 
 
@@ -22,12 +23,12 @@ class Overlap:
         return sum(self.term_weights[term] for term in sorted(held))
 
 
-def overlap_with(queries: Sequence[str], factors: Sequence[float], texts: Iterable[str]) -> Overlap:
+def overlap_with(queries: Sequence[Query], texts: Iterable[str]) -> Overlap:
     """The overlap for weighted queries; how rare a term is, is counted in ``texts`` (the best passages)."""
     wanted: dict[str, float] = {}
-    for query, factor in zip(queries, factors, strict=True):
-        for term in terms(query):
-            wanted[term] = max(wanted.get(term, 0.0), factor)
+    for query in queries:
+        for term in terms(query.words):
+            wanted[term] = max(wanted.get(term, 0.0), query.weight)
     frequency: Counter[str] = Counter()
     count = 0
     for text in texts:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.search.evidence import rank_chunks, rank_facts, rank_key_elements
+from graphreader.search.expand import expansions
 from graphreader.search.hop import Hop, second_step
 from graphreader.search.link import link_question
 from graphreader.search.overlap import Overlap, overlap_with
+from graphreader.search.question import Query, queries_of, read_question
 from graphreader.search.ranked import DEFAULT_WEIGHTS, RankedPassage, RankingWeights, SearchResult
 from graphreader.search.seed import Seed, best, scaled, seed_scores
 from graphreader.search.walk import Graph, Ranks, expand, walk
@@ -53,9 +55,10 @@ def search(
     graph rank alone. ``extra_queries`` are sub-questions or rephrasings that help at a lower weight. Raises
     ``LibraryError`` and what the embedder raises.
     """
-    queries = [query for query in (question, *extra_queries) if query.strip()]
-    if not queries:
+    if not question.strip():
         return SearchResult()
+    reading = read_question(question)
+    queries = queries_of(reading, extra_queries, expansions(reading.text), weights)
     seed = seed_scores(library, queries, documents, embedder, weights)
     if not seed.fused:
         return SearchResult()
@@ -64,10 +67,9 @@ def search(
     return _result(graph, library, ranking, weights)
 
 
-def _rank(graph: Graph, library: Library, queries: Sequence[str], seed: Seed, weights: RankingWeights) -> _Ranking:
+def _rank(graph: Graph, library: Library, queries: Sequence[Query], seed: Seed, weights: RankingWeights) -> _Ranking:
     near = seed.best(weights.seed_passages)
-    factors = [1.0, *[weights.extra_query] * (len(queries) - 1)]
-    overlap = overlap_with(queries, factors, (passage.text for passage in library.passages_by_id(near)))
+    overlap = overlap_with(queries, (passage.text for passage in library.passages_by_id(near)))
     linked = link_question(graph, queries, near)
     hop = second_step(graph, seed, linked, overlap, weights)
     start = {key: seed.fused.get(key, 0.0) + hop.scores.get(key, 0.0) for key in {*seed.fused, *hop.scores}}

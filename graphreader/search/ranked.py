@@ -75,6 +75,8 @@ class RankingWeights:
     vector: float = 2.0
     #: A further query (a sub-question, a rephrasing) beside the question at 1.
     extra_query: float = 0.7
+    #: What a financial term of the question is made of (see ``expand``), each query added to the question's at 1.
+    expansion: float = 0.7
     #: The second step: to passages that hold a new key element of the best passages, and to those titled by one.
     hop_holds: float = 0.35
     hop_titled: float = 1.5
@@ -96,6 +98,13 @@ class RankingWeights:
     passages_of_key_element: int = 100
     neighbourhood_passages: int = 2000
     titled_passages: int = 300
+    #: The part of a cross-encoder, if there is one, in the score of so many of the best passages.
+    rerank: float = 0.5
+    reranked_passages: int = 20
+    #: Pages, beside the score of their passages at 1: their whole text by BM25, their number or a part being named.
+    page_text: float = 0.6
+    named_page: float = 2.0
+    named_part: float = 0.6
     #: Sizes of the result.
     top_passages: int = 50
     top_facts: int = 60

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
+from graphreader.search.question import Query
 from graphreader.search.ranked import RankingWeights
 from graphreader.search.vectors import VectorScores
 from graphreader.text.terms import terms
@@ -53,27 +54,36 @@ def scaled(scores: Mapping[str, float], low: float | None = None) -> dict[str, f
 
 def seed_scores(
     library: Library,
-    queries: Sequence[str],
+    queries: Sequence[Query],
     documents: Sequence[str] | None,
     embedder: Embedder | None,
     weights: RankingWeights,
 ) -> Seed:
-    """Rank passages by the first query, the others helping at ``weights.extra_query``."""
-    factors = [1.0, *[weights.extra_query] * (len(queries) - 1)]
-    text: dict[str, float] = {}
-    for query, factor in zip(queries, factors, strict=True):
-        found = dict(library.search_passages(terms(query), documents, weights.candidates))
-        for passage, score in scaled(found, low=0.0).items():
-            text[passage] = max(text.get(passage, 0.0), factor * score)
+    """Rank passages by the queries, the first of which is the question itself."""
+    found = [
+        scaled(dict(library.search_passages(terms(query.words), documents, weights.candidates)), low=0.0)
+        for query in queries
+    ]
+    text = scaled(_joined(found, queries), low=0.0)
     vectors = None
-    if embedder is not None and weights.vector and reads(embedder, queries[0]):
-        vectors = VectorScores(library, embedder, queries, factors, documents, weights.candidates)
+    if embedder is not None and weights.vector and reads(embedder, queries[0].text):
+        vectors = VectorScores(library, embedder, queries, documents, weights.candidates)
     vector = vectors.known() if vectors else {}
     candidates = {*text, *best(vector, weights.candidates)}
     if vectors:
         vectors.fetch(candidates)
     fused = {key: text.get(key, 0.0) + weights.vector * vector.get(key, 0.0) for key in candidates}
     return Seed(text, vector, scaled(fused, low=0.0), vectors)
+
+
+def _joined(found: Sequence[Mapping[str, float]], queries: Sequence[Query]) -> dict[str, float]:
+    """Scores of several queries as one: the best of those that compete, and the sum of those that add."""
+    joined: dict[str, float] = {}
+    for scores, query in sorted(zip(found, queries, strict=True), key=lambda pair: pair[1].adds):
+        for key, score in scores.items():
+            before, own = joined.get(key, 0.0), query.weight * score
+            joined[key] = before + own if query.adds else max(before, own)
+    return joined
 
 
 def reads(embedder: Embedder, text: str) -> bool:

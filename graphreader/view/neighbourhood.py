@@ -17,6 +17,7 @@ from graphreader.records import AtomicFact
 from graphreader.search import search
 from graphreader.search.evidence import is_number_or_date
 from graphreader.search.overlap import overlap_with
+from graphreader.search.question import Query
 from graphreader.view.excerpts import Excerpt, PlacedFact, place_facts
 from graphreader.view.links import Link, strongest_links
 
@@ -104,7 +105,7 @@ def around_question(
 ) -> Neighbourhood:
     """What search finds for ``question`` and its neighbours; no nodes where nothing fits. Raises ``LibraryError``."""
     result = search(library, question, documents=documents, embedder=embedder)
-    overlap = overlap_with([question], [1.0], (ranked.fact.text for ranked in result.facts))
+    overlap = overlap_with([Query(question, question)], (ranked.fact.text for ranked in result.facts))
     order = {ranked.fact.id: place for place, ranked in enumerate(result.facts)}
 
     def rank(fact: AtomicFact) -> tuple[float, float]:

@@ -100,6 +100,18 @@ def test_search_costs_one_call(reader: GraphReader, files: Path, model: Scripted
     assert model.steps() == ["answer"]
 
 
+def test_a_question_is_split_by_the_model_before_the_search_where_set(
+    tmp_path: Path, files: Path, model: ScriptedModel
+) -> None:
+    settings = Settings.load(search={"decompose": True})
+    with GraphReader(tmp_path / "library.db", settings=settings, model=model, embedder=WordEmbedder()) as reader:
+        reader.index([str(files)])
+        answer = reader.ask("Who?", mode="search")
+    assert model.steps() == ["plan", "answer"]
+    assert answer.citations
+    assert "tide mill" in answer.citations[0].quote
+
+
 def test_a_question_stays_within_its_sources(reader: GraphReader, files: Path, model: ScriptedModel) -> None:
     reader.index(str(files))
     reader.ask("Who is the keeper of Orrin?", ["Bees"], mode="search")

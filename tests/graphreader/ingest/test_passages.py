@@ -97,5 +97,5 @@ def test_rows_far_below_a_table_head_are_led_by_caption_and_columns() -> None:
     text = f"The following table shows revenues by vessel:\n(Dollars in millions)\nYears ended 2022 2021\n{rows}"
     passages = _passages(_document(text))
     assert len(passages) > 3
-    lead = "The following table shows revenues by vessel: (Dollars in millions) Years ended 2022 2021: "
+    lead = "The following table shows revenues by vessel: - Years ended 2022 2021: "
     assert all(lead in passage.text for passage in passages[1:])

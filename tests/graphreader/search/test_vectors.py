@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from graphreader.library.protocol import Library
 from graphreader.search import vectors
+from graphreader.search.question import Query
 from graphreader.search.vectors import VectorScores, embed_missing
 
 Index = Callable[[Sequence[tuple[str, str]]], list[str]]
@@ -57,7 +58,8 @@ def test_scores_are_scaled_cosines_of_the_best_query(library: Library, paragraph
     cosines = embedder.embed([passage.text for passage in passages]) @ embedder.embed(queries).T
     low, high = cosines.min(axis=0), cosines.max(axis=0)
     expected = ((cosines - low) / (high - low) * factors).max(axis=1)
-    scores = VectorScores(library, embedder, queries, factors, None, limit=1)
+    asked = [Query(text, text, weight) for text, weight in zip(queries, factors, strict=True)]
+    scores = VectorScores(library, embedder, asked, None, limit=1)
     assert len(scores.known()) < len(passages)
     scores.fetch([passage.id for passage in passages])
     np.testing.assert_allclose([scores.known()[passage.id] for passage in passages], expected, atol=0.02)
