@@ -19,6 +19,8 @@ from graphreader.search.rerank import Reranker, reranked
 _MAX_REMOVALS = 5
 #: Several passages stand on one page or in one chunk, so so many times more of them are ranked.
 _PASSAGES_PER_UNIT = 4
+#: A passage whose facts are still to be made stands among facts as one that fits the question fairly.
+_WITHOUT_FACTS = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _placed(library: Library, question: str, result: SearchResult, kind: FoundKi
     layouts = {name: library.layout(name) for name in dict.fromkeys(p.passage.document_id for p in result.passages)}
     match kind:
         case FoundKind.FACTS:
-            units = list(_facts(result))
+            units = _facts(library, result)
         case FoundKind.CHUNKS:
             units = list(_chunks(result))
         case FoundKind.PAGES:
@@ -123,20 +125,26 @@ def _weights(top: int) -> RankingWeights:
     )
 
 
-def _facts(result: SearchResult) -> Iterator[_Unit]:
+def _facts(library: Library, result: SearchResult) -> list[_Unit]:
+    """Facts, and whole passages where facts are still to be made: a question asked meanwhile finds those too."""
     homes: dict[str, list[RankedPassage]] = {}
     for ranked in result.passages:
         homes.setdefault(ranked.passage.chunk_id, []).append(ranked)
-    seen: set[tuple[str, int, int]] = set()
+    units: dict[tuple[str, int, int], _Unit] = {}
     for entry in result.facts:
         fact = entry.fact
-        span = (fact.document_id, fact.start, fact.end)
-        if span in seen:  # a model's facts may rest on one sentence, which is also a fact of its own
-            continue
-        seen.add(span)
         candidates = homes[fact.chunk_id]
         home = next((p for p in candidates if p.passage.start <= fact.start < p.passage.end), candidates[0])
-        yield _Unit(*span, entry.score, home.via, home.passage.start, home.passage.end)
+        # A model's facts may rest on one sentence, which is also a fact of its own: the first is the best.
+        span = (fact.document_id, fact.start, fact.end)
+        units.setdefault(span, _Unit(*span, entry.score, home.via, home.passage.start, home.passage.end))
+    unseen = homes.keys() - {entry.fact.chunk_id for entry in result.facts}
+    bare = unseen - {fact.chunk_id for fact in library.facts_of_chunks(sorted(unseen))}
+    for ranked in (ranked for chunk_id in bare for ranked in homes[chunk_id]):
+        passage = ranked.passage
+        span = (passage.document_id, passage.start, passage.end)
+        units[span] = _Unit(*span, _WITHOUT_FACTS * ranked.score, ranked.via, passage.start, passage.end)
+    return sorted(units.values(), key=lambda unit: (-unit.score, unit.document_id, unit.start))
 
 
 def _chunks(result: SearchResult) -> Iterator[_Unit]:

@@ -331,8 +331,9 @@ def test_text_is_searched_before_graph_and_vectors_are_there(tmp_path: Path, mod
     with GraphReader(tmp_path / "library.db", settings=settings, model=model, embedder=WordEmbedder()) as reader:
         report = reader.index(str(source), max_wait_seconds=0)
         assert not report.complete
-        early = reader.search("Who built mill number 777?", kind="chunks")
-        assert "number 777 " in early.found[0].text
+        for kind in ("facts", "chunks", "pages"):
+            early = reader.search("Who built mill number 777?", kind=kind)
+            assert "number 777 " in early.found[0].text
         assert "1 document searched without graph" in early.warnings[0]
         assert "passages without vector" in early.warnings[0]
         reader.finish_indexing()
