@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphreader.agent.answer import Conclusion, conclude
@@ -13,6 +14,7 @@ from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.agent.plan import make_plan
 from graphreader.agent.relevance import relevance_of
+from graphreader.errors import BadModelOutputError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate, Limits
@@ -20,7 +22,7 @@ from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
 from graphreader.search import SearchResult, search
 from graphreader.search.ranked import DEFAULT_WEIGHTS
-from graphreader.search.rerank import open_reranker, reranked
+from graphreader.search.rerank import Reranker, reranked
 from graphreader.settings import Settings
 
 #: How many start nodes and passages search hands to the agent; the window cuts further.
@@ -57,19 +59,30 @@ async def answer_question(
     mode: Mode,
     settings: Settings,
     on_step: OnStep,
+    reranker: Reranker | None = None,
 ) -> tuple[Answer, list[str]]:
     """The answer, and the ids of the chunks that were read on the way. Raises ``ModelError``."""
     gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
-    parts = await make_plan(gate, question) if settings.search.decompose else []
-    found = await asyncio.to_thread(
-        search, library, question, documents=document_ids, embedder=embedder, extra_queries=parts
-    )
-    if reranker := open_reranker(settings.search.reranker):
-        found = await asyncio.to_thread(reranked, found, question, reranker, DEFAULT_WEIGHTS)
+    plan = await _parts(gate, question) if settings.search.decompose else []
+
+    def look() -> SearchResult:
+        found = search(library, question, documents=document_ids, embedder=embedder, extra_queries=plan)
+        return reranked(found, question, reranker, DEFAULT_WEIGHTS)
+
+    found = await asyncio.to_thread(look)
     documents = Documents(library, document_ids)
     if mode is Mode.SEARCH:
         return await _by_search(library, gate, question, documents, found, settings, on_step), []
-    return await _by_graph(library, gate, question, documents, found, settings, on_step)
+    context = run_context(library, gate, question, documents, found, settings, on_step)
+    return await _by_graph(replace(context, plan=tuple(plan)), settings)
+
+
+async def _parts(gate: Gate, question: str) -> list[str]:
+    """What the model splits the question into; nothing where it cannot, since search does without."""
+    try:
+        return await make_plan(gate, question)
+    except BadModelOutputError:
+        return []
 
 
 async def _by_search(
@@ -92,19 +105,11 @@ async def _by_search(
     return _answer(gate, question, Mode.SEARCH, conclusion, StoppedBy.FINISHED, trace)
 
 
-async def _by_graph(
-    library: Library,
-    gate: Gate,
-    question: str,
-    documents: Documents,
-    found: SearchResult,
-    settings: Settings,
-    on_step: OnStep,
-) -> tuple[Answer, list[str]]:
+async def _by_graph(context: RunContext, settings: Settings) -> tuple[Answer, list[str]]:
     from graphreader.agent import workflow
 
-    context = run_context(library, gate, question, documents, found, settings, on_step)
-    run_id = _run_id(question, list(documents), gate.model.name, settings)
+    gate, question = context.gate, context.question
+    run_id = _run_id(question, list(context.documents), gate.model.name, settings)
     state = await workflow.run(context, run_id)
     result: dict[str, Any] = state["result"]
     conclusion = Conclusion(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from graphreader.errors import MissingDependencyError, ServeError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from graphreader.llm.client import OpenAIChatModel
     from graphreader.llm.embed import Embedder
     from graphreader.llm.protocol import ChatModel
+    from graphreader.search.rerank import Reranker
     from graphreader.serve.command import ServeOptions
     from graphreader.serve.launch import Endpoint
 
@@ -41,6 +43,13 @@ class Connection:
 
             self._embedder = open_embedder(self._settings.search.embedder)
         return self._embedder
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The cross-encoder of the setting ``search.reranker``, if any."""
+        from graphreader.search.rerank import open_reranker
+
+        return open_reranker(self._settings.search.reranker)
 
     @property
     def counter(self) -> TokenCounter:

@@ -238,6 +238,7 @@ class GraphReader:
                     Mode(mode),
                     self.settings,
                     on_step,
+                    connection.reranker,
                 )
 
             answer: Answer
@@ -263,7 +264,6 @@ class GraphReader:
         Raises ``LibraryError``, and ``SourceError`` where none of the sources can be read.
         """
         from graphreader.finding import find
-        from graphreader.search.rerank import open_reranker
 
         if not question.strip():
             raise GraphReaderError("The question is empty: say what you want to find.")
@@ -277,7 +277,7 @@ class GraphReader:
             kind=FoundKind(kind),
             top=top,
             warnings=self._not_searched(chosen),
-            reranker=open_reranker(self.settings.search.reranker),
+            reranker=self._connect().reranker,
         )
 
     def _scope(self, sources: list[str]) -> list[str]:

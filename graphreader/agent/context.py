@@ -39,6 +39,8 @@ class RunContext:
     start_nodes: tuple[StartNode, ...]
     found: tuple[Excerpt, ...]
     on_step: OnStep
+    #: What is to be found out, where search has asked the model already; else the run's first step asks.
+    plan: tuple[str, ...] = ()
 
     @property
     def document_ids(self) -> Sequence[str]:

@@ -101,7 +101,7 @@ def _explorer_graph(context: RunContext) -> StateGraph[Any, Any, Any, Any]:
 
 async def _plan(context: RunContext, state: RunState) -> dict[str, Any]:
     try:
-        plan, problem = await make_plan(context.gate, context.question), {}
+        plan, problem = list(context.plan) or await make_plan(context.gate, context.question), {}
     except BadModelOutputError as error:
         # Exploring without a plan is worse, but better than no answer.
         plan, problem = [context.question], {"problem": str(error)}
