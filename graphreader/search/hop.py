@@ -6,6 +6,7 @@ A passage whose heading *is* the new key element counts most: it is what the tex
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,12 @@ from graphreader.records import AtomicFact
 from graphreader.search.overlap import Overlap
 from graphreader.search.ranked import RankingWeights
 from graphreader.search.seed import Seed, best
-from graphreader.search.titles import titles_of
+from graphreader.search.titles import outermost_title, titles_of
 from graphreader.search.walk import Graph
 
+#: Best passages whose titles tell whether the question is about one document.
+_TITLES_READ = 10
+_LEAST_REACH = 0.3
 #: A key element of a fact that shares no word with the question still leads on, weakly.
 _LEAST_SIMILARITY = 0.05
 
@@ -32,6 +36,9 @@ class Hop:
 def second_step(graph: Graph, seed: Seed, linked: Collection[str], overlap: Overlap, weights: RankingWeights) -> Hop:
     """Follow the new key elements of the best passages of ``seed``."""
     start = seed.best(weights.hop_passages)
+    reach = _reach(graph, seed)
+    if not reach:
+        return Hop({}, {}, start)
     strengths = _leading_key_elements(graph, {key: seed.fused[key] for key in start}, linked, overlap)
     leading = best(strengths, weights.hop_key_elements)
     if not leading:
@@ -50,13 +57,26 @@ def second_step(graph: Graph, seed: Seed, linked: Collection[str], overlap: Over
                 continue
             is_titled = passage in titled[name]
             near = max(seed.vector.get(passage, 0.0), seed.text.get(passage, 0.0))
-            score = weights.hop_holds * strength * math.sqrt(near)
+            score = weights.hop_holds * reach * strength * math.sqrt(near)
             if is_titled:
-                score = max(score, weights.hop_titled * strength / spread)
+                score = max(score, weights.hop_titled * reach * strength / spread)
             if score > scores.get(passage, 0.0):
                 scores[passage] = score
                 through[passage] = name
     return Hop(scores, through, start)
+
+
+def _reach(graph: Graph, seed: Seed) -> float:
+    """How far the step may lead: 1 where the best passages stand under titles of their own, 0 where most share one.
+
+    Within one document the best passages' key elements lead back to it, and to what is everywhere in it.
+    """
+    near = graph.library.passages_by_id(seed.best(_TITLES_READ))
+    shared = Counter(title for title in map(outermost_title, near) if title).most_common(1)
+    if not shared:
+        return 1.0
+    reach = 1 - (shared[0][1] - 1) / max(1, len(near) - 1)
+    return reach if reach > _LEAST_REACH else 0.0
 
 
 def _leading_key_elements(

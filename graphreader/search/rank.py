@@ -71,6 +71,7 @@ def _rank(graph: Graph, library: Library, queries: Sequence[Query], seed: Seed, 
     near = seed.best(weights.seed_passages)
     overlap = overlap_with(queries, (passage.text for passage in library.passages_by_id(near)))
     linked = link_question(graph, queries, near)
+    graph.leave_out_near_hubs(near)
     hop = second_step(graph, seed, linked, overlap, weights)
     start = {key: seed.fused.get(key, 0.0) + hop.scores.get(key, 0.0) for key in {*seed.fused, *hop.scores}}
     ranks = _walk(graph, linked, start, weights)

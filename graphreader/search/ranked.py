@@ -83,7 +83,7 @@ class RankingWeights:
     hop_passages: int = 2
     hop_key_elements: int = 20
     #: The walk's part in the final score; the rest is the seed's.
-    walk: float = 0.45
+    walk: float = 0.35
     damping: float = 0.85
     iterations: int = 5
     #: Restart mass on the question's key elements; the rest on the best seed passages.
@@ -92,6 +92,9 @@ class RankingWeights:
     #: Key elements in a larger part of the passages lead nowhere in particular; small libraries need a floor.
     hub_share: float = 0.05
     hub_floor: int = 20
+    #: So do those in a larger part of the best seed passages: they say what all of these are about.
+    near_hub_share: float = 0.15
+    near_hub_floor: int = 4
     #: Bounds of the neighbourhood, whatever the size of the library.
     candidates: int = 200
     expanded_key_elements: int = 600

@@ -32,3 +32,9 @@ def titles_of(passage: Passage) -> frozenset[str]:
         place = text.find(": ", place + 1)
     names.discard("")
     return frozenset(names)
+
+
+def outermost_title(passage: Passage) -> str:
+    """The normalised first name of the lead, mostly the document's title; empty where nothing leads the passage."""
+    lead, colon, _ = passage.text[:_MAX_LEAD_CHARACTERS].partition(": ")
+    return normalise(lead.split(" - ")[0]) if colon else ""

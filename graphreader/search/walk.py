@@ -8,7 +8,8 @@ of the question's key elements and of the best passages is fetched, so the cost 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,8 @@ class Graph:
     #: Key elements of each passage and passages of each key element, as far as fetched; hubs are in neither.
     key_elements: dict[str, list[str]] = field(default_factory=dict)
     passages: dict[str, list[str]] = field(default_factory=dict)
+    #: Key elements that many of the passages near the question hold: they do not tell these apart.
+    near_hubs: set[str] = field(default_factory=set)
 
     def idf(self, name: str) -> float:
         """Inverse document frequency of a key element; 0 for one that is not known here."""
@@ -39,10 +42,21 @@ class Graph:
         return math.log(1 + self.passage_count / summary.passage_count)
 
     def is_hub(self, name: str) -> bool:
-        """Whether so many passages hold it that it leads nowhere in particular."""
+        """Whether so many passages hold it, here or near the question, that it leads nowhere in particular."""
+        if name in self.near_hubs:
+            return True
         limit = max(self.weights.hub_floor, self.weights.hub_share * self.passage_count)
         summary = self.summaries.get(name)
         return summary is not None and summary.passage_count > limit
+
+    def leave_out_near_hubs(self, passage_ids: Collection[str]) -> None:
+        """Take what many of these passages, the nearest to the question, have in common for hubs from now on."""
+        self.add_passages(passage_ids)
+        held = Counter(name for passage in passage_ids for name in self.key_elements[passage])
+        most = max(self.weights.near_hub_floor, self.weights.near_hub_share * len(passage_ids))
+        self.near_hubs.update(name for name, count in held.items() if count > most)
+        for passage, names in self.key_elements.items():
+            self.key_elements[passage] = [name for name in names if name not in self.near_hubs]
 
     def describe(self, names: Iterable[str]) -> None:
         """Fetch the summaries of key elements."""
