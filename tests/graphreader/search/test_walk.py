@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphreader.library.protocol import KeyElementSummary, Library
@@ -34,6 +34,7 @@ def no_library(library: Library) -> Library:
     return library
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(held=EDGES, data=st.data())
 def test_shares_are_positive_repeatable_and_never_more_than_was_put_in(
     held: dict[str, list[str]], data: st.DataObject
