@@ -96,15 +96,20 @@ def _largest_part(
         best.index,
         room,
     )
-    while True:
-        part = own[first : last + 1]
-        needed = _prompt_tokens(model, question, part, documents) + MAX_REPLY_TOKENS
-        if needed <= model.context_tokens:
-            break
+
+    def needed(first: int, last: int) -> int:
+        return _prompt_tokens(model, question, own[first : last + 1], documents) + MAX_REPLY_TOKENS
+
+    # What stands around the chunks was estimated: give up the end farther from the best, then take what still fits.
+    while (exact := needed(first, last)) > model.context_tokens:
         if first == last:
-            raise DocumentsTooLongError(of_tokens, needed, model.context_tokens)
-        # The estimate of what stands around the chunks was too low: give up the end farther from the best.
+            raise DocumentsTooLongError(of_tokens, exact, model.context_tokens)
         first, last = (first + 1, last) if best.index - first > last - best.index else (first, last - 1)
+    while last + 1 < len(own) and needed(first, last + 1) <= model.context_tokens:
+        last += 1
+    while first > 0 and needed(first - 1, last) <= model.context_tokens:
+        first -= 1
+    part = own[first : last + 1]
     tokens = sum(chunk.token_count + _TOKENS_PER_CHUNK for chunk in part)
     return Reading(tuple(part), tokens, of_tokens, prefix_of(part), _what_was_read(part, documents, tokens, of_tokens))
 
