@@ -30,7 +30,7 @@ ORDER = [
     {"graphreader.agent"},
     {"graphreader.view"},
     {"graphreader.serve"},
-    {"graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
+    {"graphreader.batch", "graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
