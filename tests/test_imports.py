@@ -35,7 +35,7 @@ ORDER = [
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
-    {"graphreader.facts_writer", "graphreader.terminal"},
+    {"graphreader.facts_writer", "graphreader.terminal", "graphreader.terminal_plan"},
     {"graphreader.cli_hosting"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
