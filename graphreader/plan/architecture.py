@@ -59,8 +59,8 @@ def read_architecture(config: ModelConfig) -> Architecture:
     layers = _layers(config, kinds, query_heads, kv_heads)
     if layers and all(layer.shares_kv for layer in layers):
         raise PlanError(
-            f"num_kv_shared_layers = {config.count('num_kv_shared_layers')} leaves none of {layer_count} layers a cache "
-            "of its own. Restore the model's config.json."
+            f"num_kv_shared_layers = {config.count('num_kv_shared_layers')} leaves none of {layer_count} layers a "
+            "cache of its own. Restore the model's config.json."
         )
     attending = [layer for layer in layers if layer.heads is not Heads.NONE]
     return Architecture(

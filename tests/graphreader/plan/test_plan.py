@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import model_configs as models
@@ -238,3 +239,12 @@ def test_the_nearest_context_of_a_refusal_works() -> None:
     with pytest.raises(PlanError):
         plan(models.LLAMA31_8B, kv_memory_bytes=8 * GIB, context_tokens=65_521)
     assert plan(models.LLAMA31_8B, kv_memory_bytes=8 * GIB, context_tokens=100_000, kv_dtype="fp8").kv_dtype == "fp8"
+
+
+def test_the_nearest_memory_of_a_refusal_works() -> None:
+    with pytest.raises(PlanError, match="--kv-memory") as caught:
+        plan(models.GEMMA2_9B, kv_memory_bytes=GIB // 2, context_tokens=8000)
+    enough = int(re.findall(r"--kv-memory (\d+)", str(caught.value))[0])
+    assert plan(models.GEMMA2_9B, kv_memory_bytes=enough, context_tokens=8000).max_concurrency is not None
+    with pytest.raises(PlanError):
+        plan(models.GEMMA2_9B, kv_memory_bytes=enough - 1, context_tokens=8000)
