@@ -17,6 +17,7 @@ GraphReaderError
 │   └── BadModelOutputError     the reply is not what the schema asks for
 ├── ServeError              the local model server cannot be run
 │   └── WeightsError            weights cannot be found, checked or converted
+├── PlanError               a wished context, memory or split is impossible for this model
 ├── MissingDependencyError  an optional package is absent
 └── SettingsError           a setting has no meaning
 """
@@ -135,6 +136,10 @@ class ServeError(GraphReaderError):
 
 class WeightsError(ServeError):
     """Weights cannot be found, checked or converted."""
+
+
+class PlanError(GraphReaderError):
+    """What is wished is impossible for this model; the message names the nearest setting that works."""
 
 
 class MissingDependencyError(GraphReaderError):
