@@ -17,6 +17,7 @@ GraphReaderError
 │   └── BadModelOutputError     the reply is not what the schema asks for
 ├── ServeError              the local model server cannot be run
 │   └── WeightsError            weights cannot be found, checked or converted
+├── DatasetError            a dataset of an evaluation cannot be read
 ├── MissingDependencyError  an optional package is absent
 └── SettingsError           a setting has no meaning
 """
@@ -120,6 +121,22 @@ class ServeError(GraphReaderError):
 
 class WeightsError(ServeError):
     """Weights cannot be found, checked or converted."""
+
+
+class DatasetError(GraphReaderError):
+    """A dataset cannot be read. ``line`` (from 1) and ``field`` say where, as far as one place is to blame."""
+
+    def __init__(
+        self, source: str, problem: str, mend: str, *, line: int | None = None, field: str | None = None
+    ) -> None:
+        self.source = source
+        self.problem = problem
+        self.line = line
+        self.field = field
+        where = [printable(source)]
+        where += [] if line is None else [f"line {line}"]
+        where += [] if field is None else [f"field {printable(field)}"]
+        super().__init__(f"{', '.join(where)}: {problem}. {mend}")
 
 
 class MissingDependencyError(GraphReaderError):
