@@ -21,8 +21,8 @@ _CHARACTERS = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _ROUGE_WORDS = re.compile(r"[^\W_]+")
 #: LV-Eval gives no score to an answer with a smaller share of the keywords.
 _MIN_KEYWORD_RECALL = {"en": 0.2, "zh": 0.4}
-#: What LV-Eval counts as no keyword in Chinese, where stop words of ours are English: its particles.
-_CHINESE_PARTICLES = frozenset("的和是等在为与了或至有于不中由也要以所后无将用能而从到但并上来地个时使")
+#: Words that say nothing by themselves: English ones, and the particles of Chinese.
+_IDLE_WORDS = STOP_WORDS | frozenset("的和是等在为与了或至有于不中由也要以所后无将用能而从到但并上来地个时使")
 
 _STATED = re.compile(
     r"(?:answer|option|choice|答案|选择|选项)(?:\s+(?:is|are))?[^A-Za-z]{0,6}([A-H])(?![A-Za-z])", re.I
@@ -82,8 +82,7 @@ def keyword_f1(answer: str, gold: str, keywords: Sequence[str], language: str = 
     if not wanted:
         return token_f1(answer, gold, language)
     common = given & wanted
-    idle = _CHINESE_PARTICLES if language == "zh" else STOP_WORDS
-    held = sum(count for word, count in common.items() if word not in idle)
+    held = sum(count for word, count in common.items() if word not in _IDLE_WORDS)
     if held / sum(wanted.values()) < _MIN_KEYWORD_RECALL["zh" if language == "zh" else "en"]:
         return 0.0
     return token_f1(answer, gold, language)
