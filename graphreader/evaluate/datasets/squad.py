@@ -1,9 +1,9 @@
 """SQuAD and what shares its format: SQuAD 2.0, CMRC 2018, XQuAD, DRCD.
 
 Published as a JSON document ``{"data": [{"title", "paragraphs": [{"context", "qas": [...]}]}]}``, or as rows of the
-hub's viewer with ``answers`` as columns. Gold are the paragraph and the sentences that hold the answer. An answer that
-does not stand at its offset (CMRC 2018 has a few) counts where it stands nearest to it; a question without a text, of
-which CMRC 2018 has two, cannot be asked and is left out.
+hub's viewer with ``answers`` as columns. An article's title is no part of the text, as in the published task. Gold are
+the paragraph and the sentences that hold the answer. An answer that does not stand at its offset (CMRC 2018 has a few)
+counts where it stands nearest to it; a question without a text, of which CMRC 2018 has two, is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText
 from graphreader.evaluate.datasets.rows import Row, parse
-from graphreader.evaluate.datasets.texts import body_evidence, language_of, of_paragraph, sentence_evidence
+from graphreader.evaluate.datasets.texts import (
+    body_evidence,
+    language_of,
+    sentence_evidence,
+    whole_paragraph,
+)
 
 
 class _Answer(BaseModel):
@@ -70,7 +75,7 @@ def read(rows: list[Row]) -> Dataset:
     documents: dict[str, SourceText] = {}
     cases = []
     for title, context, questions in _paragraphs(rows):
-        document = of_paragraph(title, context)
+        document = whole_paragraph(title, context)
         documents[document.key] = document
         for item in questions:
             if not item.question.strip():
