@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from graphreader.errors import DatasetError
 from graphreader.evaluate.cases import Case, Dataset, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse, read_rows
+from graphreader.evaluate.datasets.rows import Label, Row, parse, read_rows
 from graphreader.evaluate.datasets.texts import whole_text
 from graphreader.ingest.load import load_bytes
 
@@ -28,13 +28,12 @@ class _CsvRow(BaseModel):
 
 
 class _Summary(BaseModel):
-    text: str = ""
-    title: str = ""
+    title: Label = ""
 
 
 class _Document(BaseModel):
     id: str
-    kind: str = ""
+    kind: Label = ""
     text: str = Field(min_length=1)
     summary: _Summary = _Summary()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import (
     body_evidence,
     language_of,
@@ -40,7 +40,7 @@ class _Paragraph(BaseModel):
 
 
 class _Article(BaseModel):
-    title: str = ""
+    title: Label = ""
     paragraphs: list[_Paragraph]
 
 
@@ -55,7 +55,7 @@ class _Columns(BaseModel):
 
 class _FlatRow(BaseModel):
     id: str | int
-    title: str = ""
+    title: Label = ""
     context: str = Field(min_length=1)
     question: str
     answers: _Columns
