@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dataset_rows import gold
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphreader.errors import DatasetError
@@ -12,6 +12,7 @@ from graphreader.evaluate.cases import Unit
 from graphreader.evaluate.datasets import load_dataset
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), words=st.integers(1, 400), needles=st.integers(1, 5), n=st.integers(1, 13))
 def test_a_needle_is_where_its_evidence_says(seed: int, words: int, needles: int, n: int) -> None:
     name = f"needle:words={words},needles={needles},n={n}"
@@ -27,6 +28,7 @@ def test_a_needle_is_where_its_evidence_says(seed: int, words: int, needles: int
         assert words <= len(text.split())
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), pairs=st.integers(6, 60))
 def test_nested_keys_lead_to_the_answer(seed: int, pairs: int) -> None:
     dataset = load_dataset(f"nested-keys:pairs={pairs},levels=0-4,n=6", seed=seed)
