@@ -71,7 +71,7 @@ def recognises(row: Row) -> bool:
 
 
 def read(rows: list[Row]) -> Dataset:
-    """The dataset: a document for each paragraph."""
+    """The dataset: a document for each paragraph. Its name is that of the file, since many sets share the format."""
     documents: dict[str, SourceText] = {}
     cases = []
     for title, context, questions in _paragraphs(rows):
@@ -92,7 +92,7 @@ def read(rows: list[Row]) -> Dataset:
                 )
             )
     language = language_of(document.text for document in documents.values())
-    return Dataset("squad" if language == "en" else "cmrc2018", tuple(cases), documents, language)
+    return Dataset(rows[0].file.stem, tuple(cases), documents, language)
 
 
 def _paragraphs(rows: list[Row]) -> Iterator[tuple[str, str, list[_Question]]]:
