@@ -14,10 +14,12 @@ GraphReaderError
 │   ├── ModelUnreachableError   nobody answers at the endpoint, or it timed out
 │   ├── ModelRefusedError       the endpoint answered with a refusal (key, unknown model, rate limit, ...)
 │   ├── ContextTooLongError     the prompt does not fit the model's window
+│   ├── DocumentsTooLongError   nor do the documents as a whole
 │   └── BadModelOutputError     the reply is not what the schema asks for
 ├── ServeError              the local model server cannot be run
 │   └── WeightsError            weights cannot be found, checked or converted
 ├── PlanError               a wished context, memory or split is impossible for this model
+├── DatasetError            a dataset of an evaluation cannot be read
 ├── MissingDependencyError  an optional package is absent
 └── SettingsError           a setting has no meaning
 """
@@ -140,6 +142,22 @@ class WeightsError(ServeError):
 
 class PlanError(GraphReaderError):
     """What is wished is impossible for this model; the message names the nearest setting that works."""
+
+
+class DatasetError(GraphReaderError):
+    """A dataset cannot be read. ``line`` (from 1) and ``field`` say where, as far as one place is to blame."""
+
+    def __init__(
+        self, source: str, problem: str, mend: str, *, line: int | None = None, field: str | None = None
+    ) -> None:
+        self.source = source
+        self.problem = problem
+        self.line = line
+        self.field = field
+        where = [printable(source)]
+        where += [] if line is None else [f"line {line}"]
+        where += [] if field is None else [f"field {printable(field)}"]
+        super().__init__(f"{', '.join(where)}: {problem}. {mend}")
 
 
 class MissingDependencyError(GraphReaderError):

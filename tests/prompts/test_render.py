@@ -33,6 +33,8 @@ VARIABLES = {
     },
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
+    "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
+    "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
 }
 
 
