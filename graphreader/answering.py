@@ -95,7 +95,9 @@ async def _by_search(
     on_step: OnStep,
 ) -> Answer:
     excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
-    trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
+    places = [[item.document_id, item.start, item.end] for item in found_excerpts(found)]
+    detail = {"passages": len(found.passages), "shown": len(excerpts), "found": places}
+    trace = [TraceStep("search", "search", detail)]
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)
