@@ -10,13 +10,13 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from graphreader.errors import DocumentNotFoundError, GraphReaderError, LibraryError
 from graphreader.lazy_facts import asking, pending_chunks, remember_read, settle, spawn_writer
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _GIVE_WAY_POLL_SECONDS = 0.25
 
 FactsKind = Literal["lazy", "model", "phrases"]
+T = TypeVar("T")
 
 
 def _ignore_progress(stage: str, done: int, total: int, detail: str) -> None:
@@ -360,6 +361,13 @@ class GraphReader:
 
             self._connection = Connection(self.settings, self._given_model, self._given_embedder, self._on_progress)
         return self._connection
+
+    def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Run ``work`` on the reader's own event loop, with what the settings connect it to: for programs that drive
+        the asynchronous core themselves. Raises what ``work`` raises.
+        """
+        result: T = self._run(lambda: work(self._connect()))
+        return result
 
     def _run(self, work: Any) -> Any:  # noqa: ANN401 - an async function without arguments, and what it returns
         if self._portal is None:
