@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphreader import cli_evaluate
 from graphreader.records import FoundKind, Mode
 
 if TYPE_CHECKING:
@@ -268,6 +269,10 @@ def doctor(as_json: JsonOption = False) -> None:
             terminal.show_checks(checks)
     if any(check["status"] == "missing" for check in checks):
         raise typer.Exit(EXIT_FAILED)
+
+
+app.command()(cli_evaluate.evaluate)
+app.command()(cli_evaluate.report)
 
 
 def main() -> None:

@@ -34,7 +34,9 @@ ORDER = [
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
+    {"graphreader.evaluate"},
     {"graphreader.facts_writer", "graphreader.terminal"},
+    {"graphreader.cli_evaluate"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
 ]
