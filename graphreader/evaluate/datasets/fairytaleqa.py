@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, SourceText, Unit
-from graphreader.evaluate.datasets.rows import Row, parse, read_rows
+from graphreader.evaluate.datasets.rows import Label, Row, parse, read_rows
 from graphreader.evaluate.datasets.texts import of_paragraph, of_pieces, part_evidence
 
 #: Stories of each file read so far, by name.
@@ -26,9 +26,9 @@ class _LinesRow(BaseModel):
     question: str = Field(min_length=1)
     answers: list[str] = Field(min_length=1)
     gold_sections: list[str]
-    attribute: str = ""
-    kind: str = ""
-    scope: str = ""
+    attribute: Label = ""
+    kind: Label = ""
+    scope: Label = ""
 
 
 class _Section(BaseModel):
@@ -42,9 +42,9 @@ class _CsvRow(BaseModel):
     question: str = Field(min_length=1)
     answer1: str = Field(min_length=1)
     cor_section: str
-    attribute: str = Field("", validation_alias="attribute1")
-    kind: str = Field("", validation_alias="ex-or-im1")
-    scope: str = Field("", validation_alias="local-or-sum")
+    attribute: Label = Field("", validation_alias="attribute1")
+    kind: Label = Field("", validation_alias="ex-or-im1")
+    scope: Label = Field("", validation_alias="local-or-sum")
 
 
 class _CsvSection(BaseModel):
@@ -57,9 +57,9 @@ class _HubRow(BaseModel):
     story_section: str
     question: str = Field(min_length=1)
     answer1: str = Field(min_length=1)
-    attribute: str = ""
-    kind: str = Field("", validation_alias="ex-or-im")
-    scope: str = Field("", validation_alias="local-or-sum")
+    attribute: Label = ""
+    kind: Label = Field("", validation_alias="ex-or-im")
+    scope: Label = Field("", validation_alias="local-or-sum")
 
 
 def recognises(row: Row) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText, Unit
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import body_evidence, of_pieces, part_evidence
 
 
@@ -33,8 +33,8 @@ class _Row(BaseModel):
     id: str = Field(validation_alias=AliasChoices("_id", "id"))
     question: str = Field(min_length=1)
     answer: str
-    type: str = ""
-    level: str = ""
+    type: Label = ""
+    level: Label = ""
     context: Annotated[list[tuple[str, list[str]]], _pairs("title", "sentences")]
     supporting_facts: Annotated[list[tuple[str, int]], _pairs("title", "sent_id")]
 

@@ -11,7 +11,7 @@ import re
 from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import document_key, whole_text
 
 _OPTION = re.compile(r"^[ \t]*(?:\(([A-H])\)|([A-H])[.)])[ \t]*(.*)$", re.MULTILINE)
@@ -23,8 +23,8 @@ class _Row(BaseModel):
     instructions: list[str] = Field(min_length=1)
     outputs: list[str]
     input: str = Field(min_length=1)
-    source: str = ""
-    evaluation: str = ""
+    source: Label = ""
+    evaluation: Label = ""
 
 
 def recognises(row: Row) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, Part, SourceText, Unit
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import part_evidence
 
 #: As in the benchmark's evaluation script.
@@ -34,11 +34,11 @@ class _Turn(BaseModel):
     speaker: str
     dia_id: str
     text: str
-    blip_caption: str = ""
+    blip_caption: Label = ""
 
 
 class _Sample(BaseModel):
-    sample_id: str = ""
+    sample_id: Label = ""
     qa: list[_Question]
 
 

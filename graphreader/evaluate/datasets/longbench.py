@@ -10,7 +10,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field, field_validator
 
 from graphreader.evaluate.cases import Case, Dataset, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import document_key, language_of, whole_text
 
 _CHOICES = "ABCD"
@@ -26,12 +26,12 @@ _NO_QUESTIONS = ("lcc", "repobench-p")
 
 
 class _Row(BaseModel):
-    id: str = Field("", validation_alias="_id")
+    id: Label = Field("", validation_alias="_id")
     input: str
     context: str = Field(min_length=1)
     answers: list[str] = Field(min_length=1)
-    dataset: str = ""
-    language: str = ""
+    dataset: Label = ""
+    language: Label = ""
     answer_keywords: list[str] = []
 
     @field_validator("answer_keywords", mode="before")
@@ -49,9 +49,9 @@ class _ChoiceRow(BaseModel):
     choice_C: str
     choice_D: str
     answer: str = Field(pattern="^[A-D]$")
-    domain: str = ""
-    difficulty: str = ""
-    length: str = ""
+    domain: Label = ""
+    difficulty: Label = ""
+    length: Label = ""
 
 
 def recognises(row: Row) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from graphreader.errors import DatasetError
 from graphreader.evaluate.cases import Case, Dataset, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse, read_rows
+from graphreader.evaluate.datasets.rows import Label, Row, parse, read_rows
 from graphreader.evaluate.datasets.texts import whole_text
 from graphreader.ingest.load import load_bytes
 
@@ -27,14 +27,22 @@ class _CsvRow(BaseModel):
     set: str = ""
 
 
+class _About(BaseModel):
+    """A row of ``documents.csv``, or of the summaries."""
+
+    document_id: str = Field(min_length=1)
+    kind: str = ""
+    wiki_title: str = ""
+    summary: str = ""
+
+
 class _Summary(BaseModel):
-    text: str = ""
-    title: str = ""
+    title: Label = ""
 
 
 class _Document(BaseModel):
     id: str
-    kind: str = ""
+    kind: Label = ""
     text: str = Field(min_length=1)
     summary: _Summary = _Summary()
 
@@ -61,7 +69,7 @@ def read(rows: list[Row]) -> Dataset:
     """The dataset; the label is the kind of text (book or film script)."""
     documents: dict[str, SourceText] = {}
     cases = []
-    known: dict[str, dict[str, str]] | None = None
+    known: dict[str, _About] | None = None
     for number, row in enumerate(rows):
         if "document_id" not in row.value:
             item = parse(row, _HubRow)
@@ -73,32 +81,34 @@ def read(rows: list[Row]) -> Dataset:
             line = parse(row, _CsvRow)
             key, question, answers = line.document_id, line.question, [line.answer1, line.answer2]
             known = _listed(row.file.parent) if known is None else known
-            about = known.get(key, {})
-            kind = about.get("kind", "")
+            about = known.get(key, _About(document_id=key))
+            kind = about.kind
             if key not in documents:
-                documents[key] = whole_text(key, about.get("wiki_title", ""), _story(row, key, about))
+                documents[key] = whole_text(key, about.wiki_title, _story(row, key, about))
         gold = tuple(dict.fromkeys(answer for answer in answers if answer))
         cases.append(Case(f"{key}#{number}", question, gold, (key,), labels={"type": kind} if kind else {}))
     return Dataset("narrativeqa", tuple(cases), documents)
 
 
-def _listed(folder: Path) -> dict[str, dict[str, str]]:
+def _listed(folder: Path) -> dict[str, _About]:
     """What ``documents.csv`` and the summaries say of each document."""
-    about = {row.value["document_id"]: dict(row.value) for row in read_rows(folder / "documents.csv")}
     path = folder / _SUMMARIES
-    for row in read_rows(path) if path.exists() else []:
-        about.setdefault(row.value["document_id"], {})["summary"] = row.value.get("summary", "")
-    return about
+    summaries = [parse(row, _About) for row in (read_rows(path) if path.exists() else [])]
+    in_short = {item.document_id: item.summary for item in summaries}
+    listed = [parse(row, _About) for row in read_rows(folder / "documents.csv")]
+    return {
+        item.document_id: item.model_copy(update={"summary": in_short.get(item.document_id, "")}) for item in listed
+    }
 
 
-def _story(row: Row, key: str, about: dict[str, str]) -> str:
+def _story(row: Row, key: str, about: _About) -> str:
     path = row.file.parent / "tmp" / f"{key}.content"
     if path.exists():
         return _plain(path.read_bytes(), key)
-    if any(path.parent.glob("*.content")) or not about.get("summary"):
+    if any(path.parent.glob("*.content")) or not about.summary:
         mend = "Run download_stories.sh of the repository, or keep its summaries beside it."
         raise DatasetError(str(row.file), f"there is no story {path.name}", mend, line=row.line, field="document_id")
-    return about["summary"]
+    return about.summary
 
 
 def _plain(data: bytes, name: str) -> str:

@@ -11,10 +11,10 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText, Unit
-from graphreader.evaluate.datasets.rows import Row, parse
+from graphreader.evaluate.datasets.rows import Label, Row, parse
 from graphreader.evaluate.datasets.texts import find_file
 
 _NOT_ANSWERABLE = "not answerable"
@@ -22,7 +22,7 @@ _NOT_ANSWERABLE = "not answerable"
 
 class _Evidence(BaseModel):
     evidence_page_num: int
-    doc_name: str = ""
+    doc_name: Label = Field("", validation_alias=AliasChoices("doc_name", "evidence_doc_name"))
 
 
 class _FinanceRow(BaseModel):
@@ -30,7 +30,7 @@ class _FinanceRow(BaseModel):
     doc_name: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answer: str
-    question_type: str = ""
+    question_type: Label = ""
     evidence: list[_Evidence]
 
 
@@ -38,8 +38,8 @@ class _LongDocRow(BaseModel):
     doc_id: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answer: str | int | float
-    answer_format: str = ""
-    doc_type: str = ""
+    answer_format: Label = ""
+    doc_type: Label = ""
 
 
 def recognises_financebench(row: Row) -> bool:

@@ -1,8 +1,8 @@
 """Questions of one's own, as JSONL: a question a line, about files beside it (see docs/evaluate.md).
 
 Fields: ``question``; ``answer`` and ``aliases``, or ``answers``; optional ``id``, ``answerable``, ``documents`` (paths
-relative to the file), ``options``, ``pages`` (from 1), ``evidence`` (verbatim passages), ``type``, ``hops`` and
-``labels``.
+relative to the file) or ``context`` (the text itself), ``options``, ``pages`` (from 1), ``evidence`` (passages,
+verbatim), ``type``, ``hops`` and ``labels``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from graphreader.errors import DatasetError
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText, Unit
-from graphreader.evaluate.datasets.rows import Row, parse
-from graphreader.evaluate.datasets.texts import language_of
+from graphreader.evaluate.datasets.rows import Label, Row, parse
+from graphreader.evaluate.datasets.texts import document_key, language_of, whole_text
 from graphreader.ingest.load import load
 from graphreader.records import Document
 
@@ -24,7 +23,7 @@ _Scalar = str | int | float
 
 
 class _Row(BaseModel):
-    id: str | int = ""
+    id: Label = ""
     question: str = Field(min_length=1)
     answer: _Scalar | None = None
     answers: list[_Scalar] = []
@@ -34,9 +33,10 @@ class _Row(BaseModel):
     options: dict[str, str] = {}
     pages: list[int] = []
     evidence: list[str] = []
-    type: str = ""
-    hops: str | int = ""
-    labels: dict[str, str] = {}
+    context: str = ""
+    type: Label = ""
+    hops: Label = ""
+    labels: dict[str, Label] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class _Files:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A loaded document, its text without white space, and where each of those characters stands."""
+    """A document's text without white space, where each of those characters stands, and its pages if it is a file."""
 
-    document: Document
+    document: Document | None
     squeezed: str
     places: Sequence[int]
 
@@ -80,12 +80,12 @@ def _case(row: Row, number: int, files: _Files) -> Case:
     if item.options and answerable and not set("".join(answers)) <= item.options.keys():
         raise row.error(("answer",), "it is not among the letters of the options")
     named = [item.documents] if isinstance(item.documents, str) else item.documents
-    documents = _named(row, named, files) if named else [_only(row, files)]
+    documents = _inline(row, item, files) or (_named(row, named, files) if named else [_only(row, files)])
     evidence = _pages(row, item.pages, documents)
     evidence += [_quoted(row, index, quote, documents, item.pages, files) for index, quote in enumerate(item.evidence)]
-    labels = {name: str(value) for name, value in (("type", item.type), ("hops", item.hops)) if value}
+    labels = {name: value for name, value in (("type", item.type), ("hops", item.hops)) if value}
     return Case(
-        str(item.id) or str(number),
+        item.id or str(number),
         item.question,
         answers if answerable else (),
         tuple(dict.fromkeys(document.key for document in documents)),
@@ -107,10 +107,18 @@ def _named(row: Row, names: list[str], files: _Files) -> list[SourceText]:
     return found
 
 
+def _inline(row: Row, item: _Row, files: _Files) -> list[SourceText]:
+    """The text that a row brings with it."""
+    if not item.context:
+        return []
+    if item.documents:
+        raise row.error(("context",), "there are documents too", "Give a row the one or the other.")
+    key = document_key("context", item.context)
+    return [files.sources.setdefault(key, whole_text(key, "", item.context))]
+
+
 def _only(row: Row, files: _Files) -> SourceText:
     """The document of a row that names none: the one PDF beside the questions."""
-    if len(files.sources) == 1:
-        return next(iter(files.sources.values()))
     pdfs = sorted(row.file.parent.glob("*.pdf"))
     if len(pdfs) != 1:
         problem = f"it is missing, and beside the questions there are {len(pdfs)} PDF files, not one"
@@ -141,7 +149,7 @@ def _quoted(
         at = text.squeezed.find(wanted) if wanted else -1
         while at >= 0:
             start, end = text.places[at], text.places[at + len(wanted) - 1] + 1
-            elsewhere = bool(pages) and text.document.page_at(start) not in pages
+            elsewhere = bool(pages) and text.document is not None and text.document.page_at(start) not in pages
             places.append((elsewhere, GoldEvidence(document.key, Unit.SENTENCE, start, end)))
             at = text.squeezed.find(wanted, at + 1)
     if not places:
@@ -151,8 +159,7 @@ def _quoted(
 
 
 def _loaded(source: SourceText) -> _Text:
-    if source.file is None:
-        raise DatasetError(source.key, "the document has no file", "Name a file.")
-    document = load(source.file)
-    places = [place for place, character in enumerate(document.text) if not character.isspace()]
-    return _Text(document, "".join(document.text.split()), places)
+    document = load(source.file) if source.file is not None else None
+    text = document.text if document is not None else source.text
+    places = [place for place, character in enumerate(text) if not character.isspace()]
+    return _Text(document, "".join(text.split()), places)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from graphreader.errors import DatasetError
 
 RowT = TypeVar("RowT", bound=BaseModel)
 Place = tuple[str | int, ...]
+#: What a report groups by: a text that may be absent, null or a number.
+Label = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value))]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: The mend of every malformed row.
@@ -153,7 +156,7 @@ def _line_rows(path: Path, text: str) -> Iterator[Row]:
 def _csv_rows(path: Path) -> Iterator[Row]:
     # A field of a story is far over the default limit of 131,072 characters.
     csv.field_size_limit(1 << 30)
-    reader = csv.DictReader(_text_of(path).splitlines(keepends=True), restkey="columns beyond the header")
+    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), restkey="columns beyond the header")
     line = 2
     for value in reader:
         yield Row(path, {name: cell for name, cell in value.items() if cell is not None}, line=line)

@@ -1,9 +1,9 @@
 """SQuAD and what shares its format: SQuAD 2.0, CMRC 2018, XQuAD, DRCD.
 
 Published as a JSON document ``{"data": [{"title", "paragraphs": [{"context", "qas": [...]}]}]}``, or as rows of the
-hub's viewer with ``answers`` as columns. Gold are the paragraph and the sentences that hold the answer. An answer that
-does not stand at its offset (CMRC 2018 has a few) counts where it stands nearest to it; a question without a text, of
-which CMRC 2018 has two, cannot be asked and is left out.
+hub's viewer with ``answers`` as columns. An article's title is no part of the text, as in the published task. Gold are
+the paragraph and the sentences that hold the answer. An answer that does not stand at its offset (CMRC 2018 has a few)
+counts where it stands nearest to it; a question without a text, of which CMRC 2018 has two, is left out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,13 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel, Field
 
 from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText
-from graphreader.evaluate.datasets.rows import Row, parse
-from graphreader.evaluate.datasets.texts import body_evidence, language_of, of_paragraph, sentence_evidence
+from graphreader.evaluate.datasets.rows import Label, Row, parse
+from graphreader.evaluate.datasets.texts import (
+    body_evidence,
+    language_of,
+    sentence_evidence,
+    whole_paragraph,
+)
 
 
 class _Answer(BaseModel):
@@ -35,7 +40,7 @@ class _Paragraph(BaseModel):
 
 
 class _Article(BaseModel):
-    title: str = ""
+    title: Label = ""
     paragraphs: list[_Paragraph]
 
 
@@ -50,7 +55,7 @@ class _Columns(BaseModel):
 
 class _FlatRow(BaseModel):
     id: str | int
-    title: str = ""
+    title: Label = ""
     context: str = Field(min_length=1)
     question: str
     answers: _Columns
@@ -66,11 +71,11 @@ def recognises(row: Row) -> bool:
 
 
 def read(rows: list[Row]) -> Dataset:
-    """The dataset: a document for each paragraph."""
+    """The dataset: a document for each paragraph. Its name is that of the file, since many sets share the format."""
     documents: dict[str, SourceText] = {}
     cases = []
     for title, context, questions in _paragraphs(rows):
-        document = of_paragraph(title, context)
+        document = whole_paragraph(title, context)
         documents[document.key] = document
         for item in questions:
             if not item.question.strip():
@@ -87,7 +92,7 @@ def read(rows: list[Row]) -> Dataset:
                 )
             )
     language = language_of(document.text for document in documents.values())
-    return Dataset("squad" if language == "en" else "cmrc2018", tuple(cases), documents, language)
+    return Dataset(rows[0].file.stem, tuple(cases), documents, language)
 
 
 def _paragraphs(rows: list[Row]) -> Iterator[tuple[str, str, list[_Question]]]:

@@ -37,6 +37,12 @@ def of_paragraph(title: str, text: str) -> SourceText:
     return of_pieces(title, [("0", text)], gap="")
 
 
+def whole_paragraph(title: str, text: str) -> SourceText:
+    """A document of one paragraph whose title is no part of its text."""
+    part = Part("0", 0, len(text))
+    return SourceText(document_key(title, text), title, text, parts=(part,))
+
+
 def whole_text(key: str, title: str, text: str) -> SourceText:
     """A document whose text is what the dataset gives, without parts."""
     return SourceText(key, title, text)

@@ -12,6 +12,8 @@ _RESAMPLES = 10_000
 _LEVEL = 0.95
 #: Resamples drawn at a time: 8 MB of indices for a thousand questions.
 _BATCH_NUMBERS = 1_000_000
+#: Values are few where each stands this often on average.
+_FEW_VALUES = 4
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +47,7 @@ def bootstrap_interval(
 ) -> Interval:
     """The mean and its percentile bootstrap interval (Efron 1979). Raises ``ValueError`` where there is no value."""
     scores = _array(values)
-    low, high = _percentiles(scores, level, resamples, np.random.default_rng(seed))
+    low, high = _percentiles(_means(scores, resamples, np.random.default_rng(seed)), level)
     return Interval(len(scores), float(scores.mean()), low, high)
 
 
@@ -65,7 +67,7 @@ def paired_difference(
         raise ValueError(f"Two runs are compared on the same questions, not {len(first)} and {len(second)}.")
     differences = _array(first) - _array(second)
     rng = np.random.default_rng(seed)
-    low, high = _percentiles(differences, level, resamples, rng)
+    low, high = _percentiles(_means_of_draws(differences, resamples, rng), level)
     observed = abs(float(differences.mean()))
     as_large = 0
     for rows in _batches(resamples, len(differences)):
@@ -82,9 +84,22 @@ def _array(values: Sequence[float]) -> Floats:
     return scores
 
 
-def _percentiles(scores: Floats, level: float, resamples: int, rng: np.random.Generator) -> tuple[float, float]:
+def _means(scores: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """Means of resamples. Few values (exact match has two) are drawn as counts, which is the same and much faster."""
+    values, counts = np.unique(scores, return_counts=True)
+    if len(values) * _FEW_VALUES <= len(scores):
+        drawn = rng.multinomial(len(scores), counts / len(scores), resamples)
+        # A sum may differ from what it should be in its last digit.
+        return np.clip(drawn @ values / len(scores), values[0], values[-1])
+    return _means_of_draws(scores, resamples, rng)
+
+
+def _means_of_draws(scores: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     shapes = [(rows, len(scores)) for rows in _batches(resamples, len(scores))]
-    means = np.concatenate([scores[rng.integers(0, len(scores), shape)].mean(axis=1) for shape in shapes])
+    return np.concatenate([scores[rng.integers(0, len(scores), shape)].mean(axis=1) for shape in shapes])
+
+
+def _percentiles(means: Floats, level: float) -> tuple[float, float]:
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import ScriptedModel
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphreader.errors import BadModelOutputError
@@ -88,6 +88,7 @@ async def test_the_judge_is_asked_the_rest() -> None:
     assert await judge(Gate(raters("no", "partially")), case(1), "France", True) is Grade.PARTLY
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=20), st.integers(0, 5))
 def test_wrong_answers_are_those_of_other_questions(answers: list[str], seed: int) -> None:
     cases = [case(number, answer) for number, answer in enumerate(answers)]
