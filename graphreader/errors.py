@@ -111,6 +111,21 @@ class ContextTooLongError(ModelError):
         )
 
 
+class DocumentsTooLongError(ModelError):
+    """The documents do not fit the model's window as a whole."""
+
+    def __init__(self, document_tokens: int, prompt_tokens: int, window_tokens: int) -> None:
+        self.document_tokens = document_tokens
+        self.prompt_tokens = prompt_tokens
+        self.window_tokens = window_tokens
+        super().__init__(
+            f"The documents have {document_tokens:,} tokens, which take {prompt_tokens:,} or more with instructions "
+            f"and reply; the window is {window_tokens:,}. Use mode 'graph' or 'search', name fewer documents, serve "
+            f"the model with a longer window (`graphreader serve --context {prompt_tokens}`), or allow a part "
+            "(--allow-part)."
+        )
+
+
 class BadModelOutputError(ModelError):
     """The reply is not what the schema asks for."""
 

@@ -35,6 +35,11 @@ class ModelSettings(_Group):
     timeout_seconds: float = Field(default=600.0, gt=0, description="For one call; long prompts on a CPU take minutes.")
     retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failed call.")
     concurrency: int = Field(default=8, ge=1, description="Calls under way at once.")
+    cache_salt: SecretStr | None = Field(
+        default=None,
+        description="Sent as vLLM's cache_salt: only requests with the same one share cached prefixes. Other endpoints "
+        "may refuse the field; it is sent only where this is set.",
+    )
 
 
 class ServeSettings(_Group):
@@ -98,6 +103,17 @@ class ExploreSettings(_Group):
     )
 
 
+class FullSettings(_Group):
+    """Whole documents in the prompt: mode 'full', and when mode 'auto' chooses it."""
+
+    allow_part: bool = Field(
+        default=False, description="Read the largest part around what search finds where the whole does not fit."
+    )
+    max_auto_tokens: int = Field(
+        default=4000, ge=0, description="Documents up to this size are read whole in mode 'auto', whatever is asked."
+    )
+
+
 class Settings(BaseSettings):
     """All groups. ``Settings.load`` reads file and environment; the plain constructor also does."""
 
@@ -115,6 +131,7 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     search: SearchSettings = SearchSettings()
     explore: ExploreSettings = ExploreSettings()
+    full: FullSettings = FullSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:  # noqa: ANN401 - pydantic validates them

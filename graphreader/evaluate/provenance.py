@@ -19,7 +19,7 @@ _PACKAGES = ("apsw", "langgraph", "numpy", "openai", "tokenizers", "vllm", "vllm
 _INDIFFERENT: dict[str, Any] = {
     "library": True,
     "serve": True,
-    "model": {"api_key", "base_url", "timeout_seconds", "retries", "concurrency", "tokenizer", "name"},
+    "model": {"api_key", "base_url", "timeout_seconds", "retries", "concurrency", "tokenizer", "name", "cache_salt"},
     "index": {"max_wait_seconds", "facts"},
 }
 

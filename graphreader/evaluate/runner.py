@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 
@@ -23,7 +22,7 @@ from graphreader.evaluate.scoring import no_recall, no_scores, plain_trace, reca
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate
 from graphreader.llm.protocol import ChatModel
-from graphreader.records import TraceStep
+from graphreader.records import Mode, TraceStep
 from graphreader.search.rerank import Reranker
 from graphreader.settings import Settings
 
@@ -64,7 +63,7 @@ async def ask_all(bench: Bench, jobs: Iterable[Job], concurrency: int, folder: R
 
     Raises ``ModelUnreachableError`` where the model is gone for good; what was finished is kept.
     """
-    queue = deque(jobs)
+    queue = _Queue(jobs)
     held: list[tuple[Record, list[dict[str, object]]]] = []
 
     def keep(record: Record, trace: list[dict[str, object]], error: Exception | None) -> None:
@@ -82,10 +81,13 @@ async def ask_all(bench: Bench, jobs: Iterable[Job], concurrency: int, folder: R
         held.clear()
 
     async def work() -> None:
-        while queue:
-            keep(*await _recorded(bench, queue.popleft()))
+        while (job := await queue.take()) is not None:
+            try:
+                keep(*await _recorded(bench, job))
+            finally:
+                queue.done(job)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(queue)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, queue.size))]
     try:
         await asyncio.gather(*workers)
     finally:
@@ -96,6 +98,44 @@ async def ask_all(bench: Bench, jobs: Iterable[Job], concurrency: int, folder: R
         release()
     elif held:
         raise ModelUnreachableError(held[0][0].error["message"] if held[0][0].error else "The model is gone.")
+
+
+class _Queue:
+    """Jobs in their order, but of those that read the same documents whole the first goes ahead alone: the others then
+    find the documents in the server's cache.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._waiting = list(jobs)[::-1]
+        self.size = len(self._waiting)
+        self._ahead: set[tuple[str, ...]] = set()
+        self._read: set[tuple[str, ...]] = set()
+        self._changed = asyncio.Event()
+
+    async def take(self) -> Job | None:
+        """The next job; None where there is none left."""
+        while self._waiting:
+            for place in range(len(self._waiting) - 1, -1, -1):
+                job = self._waiting[place]
+                if not _reads_whole(job):
+                    return self._waiting.pop(place)
+                documents = job.case.documents
+                if documents in self._read or documents not in self._ahead:
+                    self._ahead.add(documents)
+                    return self._waiting.pop(place)
+            self._changed.clear()
+            await self._changed.wait()
+        return None
+
+    def done(self, job: Job) -> None:
+        """A job is over, for good or bad."""
+        if _reads_whole(job):
+            self._read.add(job.case.documents)
+            self._changed.set()
+
+
+def _reads_whole(job: Job) -> bool:
+    return job.mode.name == Mode.FULL
 
 
 async def _recorded(bench: Bench, job: Job) -> tuple[Record, list[dict[str, object]], Exception | None]:

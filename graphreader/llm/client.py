@@ -104,6 +104,8 @@ class OpenAIChatModel:
                 "json_schema": {"name": "reply", "schema": schema, "strict": True},
             },
         }
+        if self._settings.cache_salt is not None:
+            request["extra_body"] = {"cache_salt": self._settings.cache_salt.get_secret_value()}
         async with self._slots:
             try:
                 completion = await self._create(request, weighed=weigh is not None)
