@@ -23,7 +23,7 @@ from graphreader.evaluate.record import Record
 from graphreader.evaluate.replies import opened_cache
 from graphreader.evaluate.runner import Bench, Job, OnRecord, ask_all
 from graphreader.evaluate.summary import summary_of
-from graphreader.records import Usage
+from graphreader.records import Mode, Usage
 from graphreader.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -169,14 +169,17 @@ def _known(folder: RunFolder, options: Options) -> list[Record]:
 def _jobs(
     cases: Sequence[Case], modes: Sequence[EvaluatedMode], corpus: Corpus, done: set[tuple[str, str]]
 ) -> list[Job]:
-    """What is left to ask, mode by mode in the order of the dataset, so that questions of one document are neighbours.
+    """What is left to ask, mode by mode in the order of the dataset; where documents are read whole, questions of the
+    same ones follow each other.
 
     A question without gold evidence cannot be asked in a mode that needs it.
     """
+    order = {documents: place for place, documents in reversed(list(enumerate(case.documents for case in cases)))}
+    together = sorted(cases, key=lambda case: order[case.documents])
     return [
         Job(case, mode)
         for mode in modes
-        for case in cases
+        for case in (together if mode.name == Mode.FULL else cases)
         if (case.id, mode.name) not in done and (not mode.needs_gold or case.evidence)
     ]
 

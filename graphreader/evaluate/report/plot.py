@@ -15,9 +15,10 @@ _RADIUS = 5
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run: cost (tokens of a question, above 0), score with its interval (0 to 1)."""
+    """A run: cost (tokens of a question, above 0), score with its interval (0 to 1). ``label`` stands beside it."""
 
     name: str
+    label: str
     cost: float
     score: float
     low: float
@@ -118,7 +119,7 @@ def _labels(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
     places = [(scale.x(point.cost), scale.y(point.score)) for point in points]
     taken = [_Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in places]
     for point, (x, y) in sorted(zip(points, places, strict=True), key=lambda pair: (pair[1][1], pair[1][0])):
-        length = _LETTER * len(point.name)
+        length = _LETTER * len(point.label)
         boxes = list(_candidates(x, y, length, scale))
         box = next((box for box in boxes if not any(box.meets(other) for other in taken)), boxes[0])
         taken.append(box)
@@ -126,7 +127,7 @@ def _labels(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
             near = box.left if box.left > x else min(box.right, max(x, box.left))
             middle = (box.top + box.bottom) / 2
             yield f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{near:.1f}" y2="{middle:.1f}"/>'
-        yield f'<text class="label" x="{box.left:.1f}" y="{box.bottom - 4:.1f}">{escape(point.name)}</text>'
+        yield f'<text class="label" x="{box.left:.1f}" y="{box.bottom - 4:.1f}">{escape(point.label)}</text>'
 
 
 def _candidates(x: float, y: float, length: float, scale: _Scale) -> Iterator[_Box]:
@@ -137,6 +138,6 @@ def _candidates(x: float, y: float, length: float, scale: _Scale) -> Iterator[_B
         if top < 0 or top + _LINE > lowest:
             continue
         for left in (x + _RADIUS + 4, x - _RADIUS - 4 - length, x - length / 2):
-            kept = min(max(left, 2.0), rightmost - length)
+            kept = min(max(left, _LEFT + 2.0), rightmost - length)
             yield _Box(kept, top, kept + length, top + _LINE)
     yield _Box(min(x + _RADIUS + 4, rightmost - length), y - _LINE / 2, rightmost, y + _LINE / 2)

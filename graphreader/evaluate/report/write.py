@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from graphreader.evaluate.run import read_run
 from graphreader.evaluate.scoring import STAGES
 
 PAGE, DATA = "report.html", "report.json"
-#: A drawing for wide windows, and one whose letters can be read on a phone.
+#: A drawing for wide windows, and one that can be read on a phone, where numbers stand for names.
 _WIDE, _NARROW = (860, 400), (360, 340)
 #: Scores in the order of the table's columns, with what they are called there.
 _COLUMNS = {
@@ -57,14 +58,15 @@ def write_report(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
 def page_of(rows: Sequence[Compared], data: Mapping[str, Any]) -> str:
     """The page. Whatever comes from documents, questions or models enters as text and is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {"percent": _percent, "number": _number, "breakable": _breakable}
     points = [_point(row) for row in rows if "score" in row.summary["scores"]]
+    numbered = [replace(point, label=str(number)) for number, point in enumerate(points, start=1)]
     units = dict.fromkeys(unit for row in rows for stage in row.summary["evidence"].values() for unit in stage)
     # The drawings and the style are made here and hold only what was escaped: they are markup.
     return (
         environment.from_string(_asset("report.html")).render(
             style=Markup(_asset("report.css")),
-            plots=Markup(plot_of(points, *_WIDE, "wide") + plot_of(points, *_NARROW, "narrow")),
+            plots=Markup(plot_of(points, *_WIDE, "wide") + plot_of(numbered, *_NARROW, "narrow")),
             title=" and ".join(dict.fromkeys(row.dataset for row in rows if row.dataset)) or "Runs",
             runs=data["runs"],
             columns={
@@ -89,11 +91,16 @@ def _asset(name: str) -> str:
 def _point(row: Compared) -> Point:
     cost, score = row.summary["cost"], row.summary["scores"]["score"]
     tokens = cost["prompt_tokens"]["mean"] + cost["completion_tokens"]["mean"]
-    return Point(row.name, tokens, score["mean"], score["low"], score["high"])
+    return Point(row.name, row.name, tokens, score["mean"], score["low"], score["high"])
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
+
+
+def _breakable(name: str) -> str:
+    """A run's name with a place to break its line behind the folder."""
+    return name.replace("/", "/\u200b")
 
 
 def _number(value: float) -> str:

@@ -24,7 +24,6 @@ FIELDS = {
     "id", "mode", "question", "gold", "answer", "answerable", "citations", "scores", "evidence", "usage", "error",
     "trace",
 }  # fmt: skip
-PLAIN = [name for name in MODES if name not in ("full", "auto")]
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -55,10 +54,10 @@ def failing(times: Callable[[str], bool], error: Exception) -> ScriptedModel:
 
 def test_a_record_for_each_question_and_mode(open_reader: OpenReader, tmp_path: Path) -> None:
     with open_reader() as reader:
-        run = evaluate(mill_dataset(), reader, modes=PLAIN, out=tmp_path / "run")
+        run = evaluate(mill_dataset(), reader, modes=list(MODES), out=tmp_path / "run")
     rows = lines(tmp_path / "run")
     answerable = sum(1 for case in mill_dataset().cases if case.evidence)
-    assert len(rows) == 3 * (len(PLAIN) - 1) + answerable
+    assert len(rows) == 3 * (len(MODES) - 1) + answerable
     assert {(row["id"], row["mode"]) for row in rows} == {record.key for record in run.records}
     for row in rows:
         assert row.keys() >= FIELDS
