@@ -156,7 +156,8 @@ async def _by_whole(
     chunks = {chunk.id: chunk for chunk in reading.chunks}
     conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
     library.put_run_record(_PREFIXES, gate.model.name, reading.prefix, str(time.time()).encode())
-    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer}))
+    evidence = [[item.document_id, item.start, item.end] for item in reading.excerpts]
+    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
     if reading.part:
         conclusion = replace(conclusion, warnings=(*conclusion.warnings, reading.part))
@@ -173,7 +174,9 @@ async def _by_search(
     on_step: OnStep,
 ) -> Answer:
     excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
-    trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
+    places = [[item.document_id, item.start, item.end] for item in found_excerpts(found)]
+    detail = {"passages": len(found.passages), "shown": len(excerpts), "found": places}
+    trace = [TraceStep("search", "search", detail)]
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)

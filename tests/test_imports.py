@@ -35,8 +35,9 @@ ORDER = [
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
+    {"graphreader.evaluate"},
     {"graphreader.facts_writer", "graphreader.terminal", "graphreader.terminal_plan"},
-    {"graphreader.cli_hosting"},
+    {"graphreader.cli_evaluate", "graphreader.cli_hosting"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
 ]
