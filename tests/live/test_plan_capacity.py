@@ -34,6 +34,7 @@ _LATENT = _SMALL | {
     "v_head_dim": 32,
     "n_routed_experts": 4,
     "n_group": 1,
+    "num_experts_per_tok": 2,
     "topk_method": "noaux_tc",
     "topk_group": 1,
     "moe_intermediate_size": 64,
@@ -130,7 +131,8 @@ CASES = {
         | {"model_type": "granitemoehybrid", "num_hidden_layers": 4, "num_key_value_heads": 2, "mamba_n_heads": 8}
         | {"layer_types": ["mamba", "attention", "mamba", "mamba"], "mamba_d_head": 32, "mamba_d_state": 16}
         | {"num_local_experts": 0, "shared_intermediate_size": 128, "max_position_embeddings": 1024}
-        | {"position_embedding_type": "nope", "mamba_chunk_size": 64, "dtype": "bfloat16"}
+        | {"position_embedding_type": "nope", "mamba_chunk_size": 64, "dtype": "bfloat16"},
+        {"prefix_caching": False},
     ),
     "linear and attention": Case(
         _SMALL
@@ -144,6 +146,8 @@ CASES = {
         | {"model_type": "lfm2", "num_hidden_layers": 4, "num_key_value_heads": 2, "dtype": "bfloat16"}
         | {
             "conv_dim": 128,
+            "block_dim": 128,
+            "block_ff_dim": 128,
             "layer_types": ["conv", "full_attention", "conv", "full_attention"],
             "max_position_embeddings": 1024,
         }
