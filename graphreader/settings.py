@@ -47,7 +47,9 @@ class ServeSettings(_Group):
     rope: Literal["auto", "yarn", "linear", "ntk", "none"] = Field(
         default="auto", description="How positions are scaled beyond the native window."
     )
-    kv_cache_gib: int = Field(default=2, ge=1, description="Least memory for the KV cache, on CPU.")
+    kv_cache_gib: int = Field(
+        default=2, ge=1, description="Memory for the KV cache, on CPU; more where a wished window needs it."
+    )
     kv_cache_dtype: str = Field(default="auto", description="fp8 holds twice the tokens, a little less exactly.")
     block_size: int | None = Field(default=None, ge=1, description="Tokens in a block of the KV cache; on CPU 32.")
     max_concurrent_requests: int = Field(default=16, ge=1)
