@@ -23,7 +23,7 @@ from graphreader.records import Chunk, Document
 _TOKENS_PER_CHUNK = 16
 #: Chunks may have been counted by another model's tokenizer; beyond this multiple of the window nobody counts exactly,
 #: and beyond the second not at all.
-_ESTIMATE_MARGIN = 1.5
+_ESTIMATE_MARGIN = 2.5
 _COUNTED_WINDOWS = 16
 #: Documents that are named where several were read as a whole.
 _NAMED_DOCUMENTS = 5

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from graphreader import Asked, GraphReader, Mode, Settings
 from graphreader.agent.route import Shape, Situation, choose_mode, shape_of
 from graphreader.agent.whole import grown
-from graphreader.batch import outcomes
+from graphreader.batch import in_shared_order, outcomes
 from graphreader.errors import DocumentsTooLongError, GraphReaderError, ModelRefusedError
 
 PARTS = [
@@ -206,6 +207,28 @@ def test_a_route_never_leaves_window_or_budget(question: str, situation: Situati
             assert seconds is None or situation.document_tokens / 1000 * seconds <= situation.max_seconds
     if route.mode is Mode.GRAPH and situation.graph_seconds is not None and situation.max_seconds is not None:
         assert situation.graph_seconds <= 2 * situation.max_seconds
+
+
+@given(
+    st.lists(
+        st.builds(
+            Asked,
+            question=st.sampled_from(["Who?", "When?"]),
+            sources=st.sampled_from([(), ("a",), ("a", "b"), ("b", "a")]),
+            mode=st.sampled_from(Mode),
+            key=st.uuids().map(str),
+        ),
+        max_size=20,
+    )
+)
+def test_questions_on_the_same_documents_follow_each_other(asked: list[Asked]) -> None:
+    ordered = in_shared_order(asked)
+    assert sorted(one.key for one in ordered) == sorted(one.key for one in asked)
+    groups = [(one.mode, frozenset(one.sources)) for one in ordered]
+    assert len([key for key, _ in groupby(groups)]) == len(set(groups))
+    for group in set(groups):
+        members = [one for one in asked if (one.mode, frozenset(one.sources)) == group]
+        assert [one for one in ordered if one in members] == members
 
 
 def test_the_first_question_on_a_document_goes_ahead_of_its_others() -> None:
