@@ -129,7 +129,7 @@ async def _by_whole(
     chunks = {chunk.id: chunk for chunk in reading.chunks}
     conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
     remember_sent(library, endpoint_of(settings, gate.model), reading, gate.usage.cached_tokens)
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in reading.excerpts]
+    evidence = [[item.document_id, item.start, item.end] for item in reading.excerpts]
     trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
     if reading.part:
@@ -147,7 +147,9 @@ async def _by_search(
     on_step: OnStep,
 ) -> Answer:
     excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
-    trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
+    places = [[item.document_id, item.start, item.end] for item in found_excerpts(found)]
+    detail = {"passages": len(found.passages), "shown": len(excerpts), "found": places}
+    trace = [TraceStep("search", "search", detail)]
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphreader import cli_evaluate
 from graphreader.cli_hosting import plan
 from graphreader.records import FoundKind, Mode
 
@@ -288,6 +289,10 @@ def doctor(as_json: JsonOption = False) -> None:
             terminal.show_checks(checks)
     if any(check["status"] == "missing" for check in checks):
         raise typer.Exit(EXIT_FAILED)
+
+
+app.command()(cli_evaluate.evaluate)
+app.command()(cli_evaluate.report)
 
 
 def main() -> None:

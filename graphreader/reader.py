@@ -386,6 +386,12 @@ class GraphReader:
             self._connection = Connection(self.settings, self._given_model, self._given_embedder, self._on_progress)
         return self._connection
 
+    def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run ``work`` on the reader's own event loop, with what the settings connect it to: for programs that drive
+        the asynchronous core themselves. Raises what ``work`` raises.
+        """
+        return self._run(lambda: work(self._connect()))
+
     def _submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
         """Start an async function on the reader's own event loop."""
         if self._portal is None:

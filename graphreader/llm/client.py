@@ -65,6 +65,11 @@ class OpenAIChatModel:
         return self._name
 
     @property
+    def base_url(self) -> str:
+        """Where the endpoint is."""
+        return self._base_url
+
+    @property
     def context_tokens(self) -> int:
         """The window: prompt and reply together."""
         return self._context_tokens

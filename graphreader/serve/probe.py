@@ -47,6 +47,17 @@ def served_context_tokens(base_url: str, api_key: str, model: str, timeout_secon
     return windows[model]
 
 
+def running_requests(base_url: str, timeout_seconds: float = 5.0) -> float | None:
+    """How many requests the engine works on now, those that wait left out; None where GET /metrics does not tell."""
+    reply = _get(_root(base_url) + "/metrics", "", timeout_seconds)
+    samples = [
+        float(line.rpartition(" ")[2])
+        for line in (reply or "").splitlines()
+        if line.partition("{")[0].partition(" ")[0] == _RUNNING[0]
+    ]
+    return sum(samples) if samples else None
+
+
 def activity(base_url: str, timeout_seconds: float = 5.0) -> Activity | None:
     """What GET /metrics tells; None where nobody answers."""
     reply = _get(_root(base_url) + "/metrics", "", timeout_seconds)
