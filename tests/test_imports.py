@@ -38,6 +38,7 @@ ORDER = [
     {"graphreader.reader"},
     {"graphreader.evaluate"},
     {"graphreader.facts_writer", "graphreader.terminal", "graphreader.terminal_plan"},
+    {"graphreader.cli_shared"},
     {"graphreader.cli_evaluate", "graphreader.cli_hosting"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
