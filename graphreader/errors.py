@@ -114,17 +114,24 @@ class ContextTooLongError(ModelError):
 
 
 class DocumentsTooLongError(ModelError):
-    """The documents do not fit the model's window as a whole."""
+    """The documents do not fit the model's window as a whole.
 
-    def __init__(self, document_tokens: int, prompt_tokens: int, window_tokens: int) -> None:
+    ``room_tokens``: how many of theirs would. Not ``is_counted``: there are more of them than was worth counting.
+    """
+
+    def __init__(
+        self, document_tokens: int, prompt_tokens: int, window_tokens: int, room_tokens: int, *, is_counted: bool = True
+    ) -> None:
         self.document_tokens = document_tokens
         self.prompt_tokens = prompt_tokens
         self.window_tokens = window_tokens
+        self.room_tokens = room_tokens
+        longer = f"serve the model with a longer window (`graphreader serve --context {prompt_tokens}`), "
         super().__init__(
-            f"The documents have {document_tokens:,} tokens, which take {prompt_tokens:,} or more with instructions "
-            f"and reply; the window is {window_tokens:,}. Use mode 'graph' or 'search', name fewer documents, serve "
-            f"the model with a longer window (`graphreader serve --context {prompt_tokens}`), or allow a part "
-            "(--allow-part)."
+            f"The documents have {'' if is_counted else 'more than '}{document_tokens:,} tokens, with instructions, "
+            f"question and reply {prompt_tokens:,}; the window is {window_tokens:,}, which leaves {room_tokens:,} for "
+            f"documents. Use mode 'graph', 'search' or 'auto', name fewer documents, {longer if is_counted else ''}or "
+            "allow a part (--allow-part, setting full.allow_part)."
         )
 
 

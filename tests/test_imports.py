@@ -32,6 +32,7 @@ ORDER = [
     {"graphreader.plan"},
     {"graphreader.serve"},
     {"graphreader.batch", "graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
+    {"graphreader.routing"},
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
