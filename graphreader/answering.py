@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,14 +14,14 @@ from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.agent.plan import make_plan
 from graphreader.agent.relevance import relevance_of
-from graphreader.agent.route import Route, Situation, choose_mode, pace_of
-from graphreader.agent.whole import chunks_within, prefix_of, read_whole
+from graphreader.agent.whole import read_whole
 from graphreader.errors import BadModelOutputError, DocumentsTooLongError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate, Limits
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
+from graphreader.routing import endpoint_of, remember_sent, routed
 from graphreader.search import SearchResult, search
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 from graphreader.search.rerank import Reranker, reranked
@@ -31,12 +30,6 @@ from graphreader.settings import Settings
 #: How many start nodes and passages search hands to the agent; the window cuts further.
 _START_NODES = 24
 _PASSAGES = 24
-#: The record of which documents were lately sent whole, for mode ``auto``. A server keeps prefixes until it needs their
-#: memory, and the local one ends after half an hour without a question.
-_PREFIXES = "whole-prefixes"
-_CACHED_SECONDS = 1800.0
-#: Answers from which the pace of a model is told.
-_PACE_ANSWERS = 20
 
 
 class Documents(Mapping[str, Document]):
@@ -74,7 +67,7 @@ async def answer_question(
     gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
     documents = Documents(library, document_ids)
     if mode is Mode.FULL and not settings.full.allow_part:
-        return await _by_whole(library, gate, question, documents, None, on_step), []
+        return await _by_whole(library, gate, question, documents, None, settings, on_step), []
     plan = await _parts(gate, question) if settings.search.decompose else []
 
     def look() -> SearchResult:
@@ -84,20 +77,21 @@ async def answer_question(
     found = await asyncio.to_thread(look)
     steps: list[TraceStep] = []
     if mode is Mode.AUTO:
-        route = await asyncio.to_thread(routed, library, model, question, document_ids, settings)
+        route = await asyncio.to_thread(routed, library, model, question, document_ids, found, settings)
         steps.append(TraceStep("route", route.mode.value, {"reason": route.reason, **route.considered}))
         on_step(steps[0])
         mode = route.mode
     if mode is Mode.FULL:
         allowed = found if settings.full.allow_part else None
         try:
-            return _led(steps, await _by_whole(library, gate, question, documents, allowed, on_step)), []
+            return _led(steps, await _by_whole(library, gate, question, documents, allowed, settings, on_step)), []
         except DocumentsTooLongError as error:
             if not steps:
                 raise
             # Chosen on counts of another tokenizer than the model's.
-            steps.append(TraceStep("route", Mode.SEARCH.value, {"reason": str(error)}))
             mode = Mode.SEARCH
+            steps.append(TraceStep("route", mode.value, {"reason": str(error)}))
+            on_step(steps[-1])
     if mode is Mode.SEARCH:
         return _led(steps, await _by_search(library, gate, question, documents, found, settings, on_step)), []
     context = run_context(library, gate, question, documents, found, settings, on_step)
@@ -117,34 +111,13 @@ async def _parts(gate: Gate, question: str) -> list[str]:
         return []
 
 
-def routed(library: Library, model: ChatModel, question: str, document_ids: Sequence[str], settings: Settings) -> Route:
-    """The mode for a question by documents, window, cache, budget and what earlier answers took."""
-    chunks, tokens = chunks_within(library, document_ids, model.context_tokens)
-    per_1000, graph_seconds = pace_of(library.answers(_PACE_ANSWERS), model.name)
-    situation = Situation(
-        document_tokens=tokens,
-        window_tokens=model.context_tokens,
-        is_cached=tokens <= model.context_tokens and _sent_lately(library, model, prefix_of(chunks)),
-        max_whole_tokens=settings.full.max_auto_tokens,
-        seconds_per_1000_tokens=per_1000,
-        graph_seconds=graph_seconds,
-        max_tokens=settings.explore.max_total_tokens,
-        max_seconds=settings.explore.max_seconds,
-    )
-    return choose_mode(question, situation)
-
-
-def _sent_lately(library: Library, model: ChatModel, prefix: str) -> bool:
-    record = library.run_records(_PREFIXES, model.name).get(prefix)
-    return record is not None and time.time() - float(record) < _CACHED_SECONDS
-
-
 async def _by_whole(
     library: Library,
     gate: Gate,
     question: str,
     documents: Documents,
     found: SearchResult | None,
+    settings: Settings,
     on_step: OnStep,
 ) -> Answer:
     """From all of the documents, or with ``found`` from the largest part around what it ranks best."""
@@ -155,8 +128,8 @@ async def _by_whole(
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in reading.chunks}
     conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
-    library.put_run_record(_PREFIXES, gate.model.name, reading.prefix, str(time.time()).encode())
-    evidence = [[item.document_id, item.start, item.end] for item in reading.excerpts]
+    remember_sent(library, endpoint_of(settings, gate.model), reading, gate.usage.cached_tokens)
+    evidence = [[item.document_id, item.start, item.end, item.votes] for item in reading.excerpts]
     trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
     if reading.part:

@@ -25,9 +25,9 @@ Outcome = Answer | Exception
 
 def in_shared_order(asked: Iterable[Asked]) -> list[Asked]:
     """The questions with those on the same sources in the same mode one after the other, else in their order."""
-    groups: dict[tuple[Mode, tuple[str, ...]], list[Asked]] = {}
+    groups: dict[tuple[Mode, frozenset[str]], list[Asked]] = {}
     for one in asked:
-        groups.setdefault((one.mode, one.sources), []).append(one)
+        groups.setdefault((one.mode, frozenset(one.sources)), []).append(one)
     return [one for group in groups.values() for one in group]
 
 
@@ -42,7 +42,7 @@ def outcomes(
     """
     waiting = in_shared_order(asked)
     running: dict[Future[Answer], Asked] = {}
-    read: set[tuple[str, ...]] = set()
+    read: set[frozenset[str]] = set()
     try:
         while waiting or running:
             while len(running) < concurrency:
@@ -57,7 +57,7 @@ def outcomes(
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 one = running.pop(done)
                 if one.mode is Mode.FULL:
-                    read.add(one.sources)
+                    read.add(frozenset(one.sources))
                 yield one, _outcome(done)
     finally:
         for left in running:
@@ -74,10 +74,10 @@ def _outcome(done: Future[Answer]) -> Outcome:
     raise error
 
 
-def _next(waiting: list[Asked], running: Iterable[Asked], read: set[tuple[str, ...]]) -> int | None:
+def _next(waiting: list[Asked], running: Iterable[Asked], read: set[frozenset[str]]) -> int | None:
     """The place of the next question to begin; None where all that wait, wait for another to go ahead."""
-    ahead = {one.sources for one in running if one.mode is Mode.FULL} - read
+    ahead = {frozenset(one.sources) for one in running if one.mode is Mode.FULL} - read
     for place, one in enumerate(waiting):
-        if one.mode is not Mode.FULL or one.sources not in ahead:
+        if one.mode is not Mode.FULL or frozenset(one.sources) not in ahead:
             return place
     return None

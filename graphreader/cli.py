@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphreader import cli_evaluate
+from graphreader.cli_hosting import plan
 from graphreader.records import FoundKind, Mode
 
 if TYPE_CHECKING:
@@ -246,6 +247,9 @@ def remove(document: DocumentArgument, library: LibraryOption = None) -> None:
     """Remove a document and all that came from it."""
     with _reader(library, existing=True) as (reader, terminal):
         terminal.say(f"Removed {reader.remove(document)}.")
+
+
+app.command()(plan)
 
 
 @app.command()

@@ -14,9 +14,11 @@ GraphReaderError
 │   ├── ModelUnreachableError   nobody answers at the endpoint, or it timed out
 │   ├── ModelRefusedError       the endpoint answered with a refusal (key, unknown model, rate limit, ...)
 │   ├── ContextTooLongError     the prompt does not fit the model's window
+│   ├── DocumentsTooLongError   nor do the documents as a whole
 │   └── BadModelOutputError     the reply is not what the schema asks for
 ├── ServeError              the local model server cannot be run
 │   └── WeightsError            weights cannot be found, checked or converted
+├── PlanError               a wished context, memory or split is impossible for this model
 ├── DatasetError            a dataset of an evaluation cannot be read
 ├── MissingDependencyError  an optional package is absent
 └── SettingsError           a setting has no meaning
@@ -112,17 +114,24 @@ class ContextTooLongError(ModelError):
 
 
 class DocumentsTooLongError(ModelError):
-    """The documents do not fit the model's window as a whole."""
+    """The documents do not fit the model's window as a whole.
 
-    def __init__(self, document_tokens: int, prompt_tokens: int, window_tokens: int) -> None:
+    ``room_tokens``: how many of theirs would. Not ``is_counted``: there are more of them than was worth counting.
+    """
+
+    def __init__(
+        self, document_tokens: int, prompt_tokens: int, window_tokens: int, room_tokens: int, *, is_counted: bool = True
+    ) -> None:
         self.document_tokens = document_tokens
         self.prompt_tokens = prompt_tokens
         self.window_tokens = window_tokens
+        self.room_tokens = room_tokens
+        longer = f"serve the model with a longer window (`graphreader serve --context {prompt_tokens}`), "
         super().__init__(
-            f"The documents have {document_tokens:,} tokens, which take {prompt_tokens:,} or more with instructions "
-            f"and reply; the window is {window_tokens:,}. Use mode 'graph' or 'search', name fewer documents, serve "
-            f"the model with a longer window (`graphreader serve --context {prompt_tokens}`), or allow a part "
-            "(--allow-part)."
+            f"The documents have {'' if is_counted else 'more than '}{document_tokens:,} tokens, with instructions, "
+            f"question and reply {prompt_tokens:,}; the window is {window_tokens:,}, which leaves {room_tokens:,} for "
+            f"documents. Use mode 'graph', 'search' or 'auto', name fewer documents, {longer if is_counted else ''}or "
+            "allow a part (--allow-part, setting full.allow_part)."
         )
 
 
@@ -136,6 +145,10 @@ class ServeError(GraphReaderError):
 
 class WeightsError(ServeError):
     """Weights cannot be found, checked or converted."""
+
+
+class PlanError(GraphReaderError):
+    """What is wished is impossible for this model; the message names the nearest setting that works."""
 
 
 class DatasetError(GraphReaderError):

@@ -244,6 +244,7 @@ class GraphReader:
 
     def _start(self, asked: Asked, on_step: OnStep) -> Future[Answer]:
         from graphreader.answering import answer_question
+        from graphreader.routing import endpoint_of
 
         question = asked.question.strip()
         if not question:
@@ -265,7 +266,8 @@ class GraphReader:
                 connection.reranker,
             )
             answer = replace(answer, warnings=(*answer.warnings, *warnings))
-            self.library.put_answer(answer_json(answer), document_ids)
+            endpoint = endpoint_of(self.settings, await connection.model())
+            self.library.put_answer(answer_json(answer) | {"endpoint": endpoint}, document_ids)
             if self.settings.index.facts == "lazy":
                 remember_read(self.library, read)
                 if read and self._given_model is None:

@@ -37,6 +37,8 @@ class ModelSettings(_Group):
     concurrency: int = Field(default=8, ge=1, description="Calls under way at once.")
     cache_salt: SecretStr | None = Field(
         default=None,
+        min_length=1,
+        max_length=1024,
         description="Sent as vLLM's cache_salt: only requests with the same one share cached prefixes. Other endpoints "
         "may refuse the field; it is sent only where this is set.",
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from graphreader.agent.answer import MAX_REPLY_TOKENS, answer_prompt
 from graphreader.agent.evidence import Excerpt
@@ -20,8 +21,12 @@ from graphreader.records import Chunk, Document
 
 #: What a chunk costs in the prompt beside its text: number, share of a title, line break. The exact count comes after.
 _TOKENS_PER_CHUNK = 16
-#: Chunks may have been counted by another model's tokenizer; beyond this multiple of the window nobody counts exactly.
-_ESTIMATE_MARGIN = 1.5
+#: Chunks may have been counted by another model's tokenizer; beyond this multiple of the window nobody counts exactly,
+#: and beyond the second not at all.
+_ESTIMATE_MARGIN = 2.5
+_COUNTED_WINDOWS = 16
+#: Documents that are named where several were read as a whole.
+_NAMED_DOCUMENTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,47 @@ class Reading:
         return [Excerpt(chunk.document_id, chunk.id, chunk.start, chunk.end, 0, 0.0) for chunk in self.chunks]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Consecutive chunks of one document, ``own[first:last + 1]``, around the one at ``best``."""
+
+    own: Sequence[Chunk]
+    best: int
+    first: int
+    last: int
+
+    @property
+    def chunks(self) -> Sequence[Chunk]:
+        return self.own[self.first : self.last + 1]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.chunks) == len(self.own)
+
+    def shrunk(self) -> _Run | None:
+        """Without the end that is farther from the best chunk; None where that was the last."""
+        if self.first == self.last:
+            return None
+        if self.best - self.first > self.last - self.best:
+            return replace(self, first=self.first + 1)
+        return replace(self, last=self.last - 1)
+
+    def extended(self) -> list[_Run]:
+        """With one chunk more, behind it or before it, where there is one."""
+        longer = [replace(self, last=self.last + 1)] if self.last + 1 < len(self.own) else []
+        return [*longer, replace(self, first=self.first - 1)] if self.first > 0 else longer
+
+
 def chunks_within(library: Library, document_ids: Iterable[str], max_tokens: int) -> tuple[list[Chunk], int]:
-    """The documents' chunks and their tokens; it stops at the first document that exceeds ``max_tokens``."""
+    """The documents' chunks in the order of the prompt, and their tokens; it stops at the first document that exceeds
+    ``max_tokens``.
+    """
     chunks: list[Chunk] = []
     tokens = 0
-    for document_id in document_ids:
+    for document_id in sorted(document_ids):
         own = library.chunks(document_id)
         chunks += own
-        tokens += sum(chunk.token_count + _TOKENS_PER_CHUNK for chunk in own)
+        tokens += _cost(own)
         if tokens > max_tokens:
             break
     return chunks, tokens
@@ -67,46 +105,61 @@ def read_whole(
     Raises ``DocumentsTooLongError`` where they do not fit, or not even one chunk does.
     """
     countable = int(_ESTIMATE_MARGIN * model.context_tokens)
-    chunks, tokens = chunks_within(library, documents, countable if scores is None else sys.maxsize)
+    most = _COUNTED_WINDOWS * model.context_tokens if scores is None else sys.maxsize
+    chunks, tokens = chunks_within(library, documents, most)
+    around = _prompt_tokens(model, question, (), documents) + MAX_REPLY_TOKENS
+    needed = around + tokens
     if tokens <= countable:
         needed = _prompt_tokens(model, question, chunks, documents) + MAX_REPLY_TOKENS
         if needed <= model.context_tokens:
             return Reading(tuple(chunks), tokens, tokens, prefix_of(chunks))
-    else:
-        needed = tokens + MAX_REPLY_TOKENS
-    if scores is None:
-        raise DocumentsTooLongError(tokens, needed, model.context_tokens)
-    return _largest_part(model, question, chunks, documents, scores)
+    room = model.context_tokens - around
+
+    def fits(runs: Sequence[_Run]) -> bool:
+        return _prompt_tokens(model, question, _joined(runs), documents) + MAX_REPLY_TOKENS <= model.context_tokens
+
+    runs = _fitted([] if scores is None else _largest_part(chunks, scores, room), fits)
+    if not runs:
+        raise DocumentsTooLongError(tokens, needed, model.context_tokens, max(room, 0), is_counted=tokens <= most)
+    part = _joined(runs)
+    return Reading(part, _cost(part), tokens, prefix_of(part), _what_was_read(runs, documents, tokens))
 
 
-def _largest_part(
-    model: ChatModel,
-    question: str,
-    chunks: Sequence[Chunk],
-    documents: Mapping[str, Document],
-    scores: Mapping[str, float],
-) -> Reading:
-    of_tokens = sum(chunk.token_count + _TOKENS_PER_CHUNK for chunk in chunks)
-    best = max(chunks, key=lambda chunk: (scores.get(chunk.id, 0.0), -chunk.index))
-    own = [chunk for chunk in chunks if chunk.document_id == best.document_id]
-    room = model.context_tokens - MAX_REPLY_TOKENS - _prompt_tokens(model, question, (), documents)
-    first, last = grown(
-        [chunk.token_count + _TOKENS_PER_CHUNK for chunk in own],
-        [scores.get(chunk.id, 0.0) for chunk in own],
-        best.index,
-        room,
-    )
-    while True:
-        part = own[first : last + 1]
-        needed = _prompt_tokens(model, question, part, documents) + MAX_REPLY_TOKENS
-        if needed <= model.context_tokens:
+def _fitted(runs: list[_Run], fits: Callable[[Sequence[_Run]], bool]) -> list[_Run]:
+    """What stands around the chunks was estimated: the last run gives up what does not fit, then takes what still does.
+
+    Empty where not even one chunk fits.
+    """
+    while runs and not fits(runs):
+        shrunk = runs.pop().shrunk()
+        runs += [shrunk] if shrunk is not None else []
+    while runs:
+        offered = next((run for run in runs[-1].extended() if fits([*runs[:-1], run])), None)
+        if offered is None:
             break
-        if first == last:
-            raise DocumentsTooLongError(of_tokens, needed, model.context_tokens)
-        # The estimate of what stands around the chunks was too low: give up the end farther from the best.
-        first, last = (first + 1, last) if best.index - first > last - best.index else (first, last - 1)
-    tokens = sum(chunk.token_count + _TOKENS_PER_CHUNK for chunk in part)
-    return Reading(tuple(part), tokens, of_tokens, prefix_of(part), _what_was_read(part, documents, tokens, of_tokens))
+        runs[-1] = offered
+    return runs
+
+
+def _joined(runs: Sequence[_Run]) -> tuple[Chunk, ...]:
+    """The chunks of all runs in the order of the prompt."""
+    return tuple(chunk for run in sorted(runs, key=lambda run: run.own[0].document_id) for chunk in run.chunks)
+
+
+def _largest_part(chunks: Sequence[Chunk], scores: Mapping[str, float], room: int) -> list[_Run]:
+    """The largest part around the best chunk, and while a document is whole, that of the next best document."""
+    documents = [list(own) for _, own in groupby(chunks, key=lambda chunk: chunk.document_id)]
+    runs: list[_Run] = []
+    for own in sorted(documents, key=lambda own: -max(scores.get(chunk.id, 0.0) for chunk in own)):
+        costs, own_scores = [_cost([chunk]) for chunk in own], [scores.get(chunk.id, 0.0) for chunk in own]
+        best = max(range(len(own)), key=lambda place: (own_scores[place], -place))
+        if runs and costs[best] > room:
+            break
+        runs.append(_Run(own, best, *grown(costs, own_scores, best, room)))
+        room -= _cost(runs[-1].chunks)
+        if not runs[-1].is_whole:
+            break
+    return runs
 
 
 def grown(costs: Sequence[int], scores: Sequence[float], start: int, room: int) -> tuple[int, int]:
@@ -136,11 +189,22 @@ def prefix_of(chunks: Sequence[Chunk]) -> str:
     return hashlib.sha256("\n".join(chunk.id for chunk in chunks).encode()).hexdigest()[:16]
 
 
-def _what_was_read(part: Sequence[Chunk], documents: Mapping[str, Document], tokens: int, of_tokens: int) -> str:
-    document = documents[part[0].document_id]
+def _cost(chunks: Iterable[Chunk]) -> int:
+    return sum(chunk.token_count + _TOKENS_PER_CHUNK for chunk in chunks)
+
+
+def _what_was_read(runs: Sequence[_Run], documents: Mapping[str, Document], of_tokens: int) -> str:
+    cut = [_span(run.chunks, documents[run.own[0].document_id]) for run in runs if not run.is_whole]
+    whole = [documents[run.own[0].document_id].title for run in runs if run.is_whole]
+    named = ", ".join(whole[:_NAMED_DOCUMENTS])
+    more = f" and {len(whole) - _NAMED_DOCUMENTS:,} more" if len(whole) > _NAMED_DOCUMENTS else ""
+    parts = [*([f"all of {named}{more}"] if whole else []), *cut]
+    tokens = sum(_cost(run.chunks) for run in runs)
+    return f"Only a part was read: {'; '.join(parts)} (about {tokens:,} of {of_tokens:,} tokens)."
+
+
+def _span(part: Sequence[Chunk], document: Document) -> str:
     first, last = document.page_at(part[0].start), document.page_at(part[-1].end - 1)
     pages = f"page {first}" if first == last else f"pages {first} to {last}"
-    return (
-        f"Only a part was read: {document.title}, {pages}, characters {part[0].start:,} to {part[-1].end:,} of "
-        f"{len(document.text):,} (about {tokens:,} of {of_tokens:,} tokens)."
-    )
+    of_characters = f"characters {part[0].start:,} to {part[-1].end:,} of {len(document.text):,}"
+    return f"{document.title}, {pages}, {of_characters}"

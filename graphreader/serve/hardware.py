@@ -69,6 +69,15 @@ def physical_cores(cpus: list[int], system_folder: Path) -> tuple[int, ...]:
     return tuple(chosen.values())
 
 
+def cpu_flags() -> frozenset[str]:
+    """The processor's abilities that change how vLLM lays out its cache; none where the system does not say."""
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return frozenset()
+    return frozenset(words & {"amx_tile", "avx512_bf16"})
+
+
 def memory_gib() -> tuple[float, float]:
     """(total, available) memory in GiB; zeros where the system does not say."""
     try:

@@ -114,7 +114,7 @@ def _from_csv(row: Row, files: _Files) -> tuple[Case, SourceText]:
     if path not in files:
         files[path] = {name: _csv_story(path, name)}
     story = files[path][name]
-    answers = [value for column, value in row.value.items() if column.startswith("answer") and value]
+    answers = _answers(row)
     labels = _labels(item.attribute, item.kind, item.scope)
     case = Case(f"{name}#{item.question_id}", item.question, tuple(dict.fromkeys(answers)), (name,), labels=labels)
     sections = [part.strip() for part in item.cor_section.split(",") if part.strip()]
@@ -124,7 +124,7 @@ def _from_csv(row: Row, files: _Files) -> tuple[Case, SourceText]:
 def _from_hub(row: Row, _: _Files) -> tuple[Case, SourceText]:
     item = parse(row, _HubRow)
     story = of_paragraph(title_of(item.story_name), item.story_section)
-    answers = [value for column, value in row.value.items() if column.startswith("answer") and value]
+    answers = _answers(row)
     number = row.line if row.line is not None else (row.place or (0,))[0]
     labels = _labels(item.attribute, item.kind, item.scope)
     case = Case(
@@ -136,6 +136,15 @@ def _from_hub(row: Row, _: _Files) -> tuple[Case, SourceText]:
 def title_of(name: str) -> str:
     """The title of a story, from the name of its file."""
     return name.replace("-", " ").capitalize()
+
+
+def _answers(row: Row) -> list[str]:
+    """The texts of the columns ``answer1``, ``answer2`` and so on, as many as are filled in."""
+    named = [(name, value) for name, value in row.value.items() if name.startswith("answer") and value]
+    wrong = next((name for name, value in named if not isinstance(value, str)), None)
+    if wrong is not None:
+        raise row.error((wrong,), "it is not a text")
+    return [value for _, value in named]
 
 
 def _labels(attribute: str, kind: str, scope: str) -> dict[str, str]:

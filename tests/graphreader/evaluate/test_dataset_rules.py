@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dataset_rows import HOTPOTQA, LEVAL, LOCOMO, LONGBENCH, LONGBENCH_V2, MUSIQUE, NARRATIVE_HUB, write
+from dataset_rows import (
+    FAIRYTALE_HUB,
+    HOTPOTQA,
+    LEVAL,
+    LOCOMO,
+    LONGBENCH,
+    LONGBENCH_V2,
+    LV_EVAL,
+    MUSIQUE,
+    NARRATIVE_HUB,
+    SQUAD,
+    write,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from graphreader.errors import DatasetError
 from graphreader.evaluate.datasets import load_dataset
@@ -106,3 +120,66 @@ def test_a_limit_draws_by_seed_and_a_larger_one_keeps_what_it_drew(tmp_path: Pat
 def test_stories_cannot_be_pooled(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"LoCoMo cannot be pooled.*It is for HotpotQA"):
         load_dataset(write(tmp_path / "locomo.json", [LOCOMO]), pooled=True)
+
+
+OWN = {
+    "id": "x",
+    "question": "Its colour?",
+    "answer": "A",
+    "aliases": ["B"],
+    "options": {"A": "green", "B": "greenish"},
+    "context": "It was green.",
+    "evidence": ["was green"],
+    "pages": [1],
+    "hops": 1,
+    "labels": {"season": "spring"},
+}
+
+scalars = st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=4)
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a row, from the outermost to the innermost."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place, *(inner for step, item in steps for inner in places(item, (*place, step)))]
+
+
+def put(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    """The same value with something else at one place."""
+    if not place:
+        return new
+    items = dict(value) if isinstance(value, dict) else list(value)
+    items[place[0]] = put(value[place[0]], place[1:], new)
+    return items
+
+
+def renamed(value: Any) -> Any:
+    """The same row under other ids."""
+    if isinstance(value, list):
+        return [renamed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ids = ("id", "_id", "sample_id")
+    return {name: f"other {item}" if name in ids else renamed(item) for name, item in value.items()}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.sampled_from(
+        [HOTPOTQA, MUSIQUE, SQUAD, LONGBENCH, LONGBENCH_V2, LV_EVAL, LEVAL, LOCOMO, FAIRYTALE_HUB, NARRATIVE_HUB, OWN]
+    ),
+    data=st.data(),
+)
+def test_whatever_stands_in_a_row_it_is_read_or_refused_with_its_line(
+    tmp_path: Path, row: dict[str, Any], data: st.DataObject
+) -> None:
+    changed = put(row, data.draw(st.sampled_from(places(row)[1:])), data.draw(values))
+    path = write(tmp_path / "rows.jsonl", [renamed(row), changed])
+    refused = None
+    try:
+        cases = load_dataset(path).cases
+    except DatasetError as error:
+        refused, cases = error, ()
+    assert refused is None or refused.line == 2
+    assert all(case.question and bool(case.answers) == case.answerable for case in cases)
