@@ -96,6 +96,10 @@ class IndexSettings(_Group):
     max_wait_seconds: float = Field(
         default=30.0, ge=0, description="A question to new documents waits so long for their graph and vectors."
     )
+    normalise: bool = Field(
+        default=True,
+        description="Key elements under one name whatever their spelling; off, only case is folded (for measuring).",
+    )
     max_fact_tokens: int = Field(default=1024, ge=64, description="Reserve for the reply that lists a chunk's facts.")
 
 

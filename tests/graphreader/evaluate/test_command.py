@@ -20,7 +20,7 @@ from scripted_server import KEY, scripted_server
 
 from .conftest import SCRIPT
 
-QUESTIONS = 24
+QUESTIONS = 10
 
 
 def write_dataset(questions: int = QUESTIONS) -> None:
@@ -51,7 +51,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
     """A server that takes a moment for each reply, and the steps it was asked for."""
 
     def script(prompt: str, schema: Any) -> Any:
-        time.sleep(0.02)
+        time.sleep(0.05)
         return by_step(SCRIPT)(prompt, schema)
 
     steps: list[str] = []
@@ -73,20 +73,20 @@ def test_a_run_that_is_killed_again_and_again_loses_and_repeats_nothing(server: 
     rng = random.Random(5)
     before: list[str] = []
     kills = 0
-    for _ in range(20):
+    for turn in range(6):
         running = subprocess.Popen(
             command(*EVALUATE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(base_url)
         )
         started, known = time.monotonic(), len(before)
-        patience = rng.uniform(0.0, 0.15)
-        while running.poll() is None and time.monotonic() - started < 30:
+        patience = rng.uniform(0.0, 0.1)
+        while running.poll() is None and turn < 3 and time.monotonic() - started < 30:
             path = Path("run/records.jsonl")
             if path.exists() and path.read_bytes().count(b"\n") > known:
                 time.sleep(patience)
                 running.kill()
                 break
             time.sleep(0.005)
-        output, errors = running.communicate(timeout=30)
+        output, errors = running.communicate(timeout=60)
         if running.returncode == 0:
             break
         assert running.returncode == -signal.SIGKILL, errors
@@ -111,7 +111,7 @@ def test_an_interrupted_run_keeps_what_is_finished(server: tuple[str, list[str]]
     running = subprocess.Popen(
         command(*EVALUATE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(base_url)
     )
-    while not Path("run/records.jsonl").exists() or len(lines()) < 3:
+    while not Path("run/records.jsonl").exists() or len(lines()) < 2:
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_an_interrupted_run_keeps_what_is_finished(server: tuple[str, list[str]]
     assert "Traceback" not in errors
     assert output == ""
     kept = lines()
-    assert len(kept) >= 3
+    assert len(kept) >= 2
     assert sum(entry["n"] for entry in json.loads(Path("run/summary.json").read_text())["modes"].values()) == len(kept)
     done = subprocess.run(command(*EVALUATE), capture_output=True, text=True, env=environment(base_url), timeout=60)
     assert done.returncode == 0, done.stderr

@@ -388,3 +388,21 @@ async def test_from_within_a_running_loop(open_reader: OpenReader, tmp_path: Pat
     with open_reader() as reader:
         run = evaluate(mill_dataset(1), reader, modes=["bm25"], out=tmp_path / "run")
     assert len(run.records) == len(read_records(tmp_path / "run")) == 1
+
+
+def test_names_that_are_not_normalised_are_other_nodes(open_reader: OpenReader, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    dataset = mill_dataset(1)
+    text = dataset.documents["tides"].text + " The Tide Mills belong to Ada Brandt's Heirs Ltd."
+    documents = {**dataset.documents, "tides": replace(dataset.documents["tides"], text=text)}
+    names = []
+    for normalise in (True, False):
+        settings = Settings.load(index={"normalise": normalise})
+        with open_reader(settings=settings) as reader:
+            out = tmp_path / str(normalise)
+            evaluate(replace(dataset, documents=documents), reader, modes=["graph"], out=out)
+            names.append({element.name for element in reader.library.top_key_elements(None, 100)})
+    assert "ada brandt" in names[0] & names[1]
+    assert names[0] - names[1]
+    assert any(name.startswith("the ") or "'s" in name or name.endswith(" ltd") for name in names[1] - names[0])
