@@ -7,6 +7,7 @@ itself, like an explorer, may drive it too: ``add`` what happens, ask for a ``re
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 from memory import queue, working
@@ -18,13 +19,12 @@ from memory.paging import longest
 from memory.records import AgentState, Block, Item, Kind, PromptMessage, Shelf, Summary, Turn, numbered, storable
 from memory.trust import quarantine_name, said_by_user
 
-_MAX_SHRINKS = 3
-#: Shares of the room beside the system message: of one message that does not fit, and of the summary. A call, its
+#: For each attempt to shrink a request: how much of the room beside the system message to fill, since templates cost
+#: what no sum of parts foresees; and what one message may have of it. After the first, the turn's event, a call, its
 #: result and the summary fit together.
-_MESSAGE_SHARE, _SUMMARY_SHARE = 0.3, 0.25
-#: How much of the room is aimed at by each attempt, since templates cost what no sum of parts foresees.
-_AIMS = (1.0, 0.6, 0.3)
-_PAGE_SHARE = 0.25
+_ATTEMPTS = ((1.0, 0.5), (0.7, 0.15), (0.4, 0.07))
+_SUMMARY_SHARE = 0.25
+_PAGE_SHARE = 0.2
 _SUMMARY_INPUT_SHARE = 0.6
 _MESSAGE_OVERHEAD_TOKENS = 8
 
@@ -57,13 +57,19 @@ class Session:
 
     @property
     def queue(self) -> list[Item]:
-        """The messages shown, oldest first."""
-        return [item for item in (*self.state.queue, *self.messages) if item.number > self.summary.through]
+        """The messages shown, oldest first. The event that began the turn stays, however long the turn."""
+        return [*self._kept_event(), *self._unevicted()]
 
     def hidden(self) -> list[Item]:
         """Messages of this turn that the window does not show, or not whole; newest first."""
-        hidden = (item for item in self.messages if item.number <= self.summary.through or item.number in self._shown)
-        return list(hidden)[::-1]
+        shown = {item.number for item in self.queue} - self._shown.keys()
+        return [item for item in self.messages[::-1] if item.number not in shown]
+
+    def _unevicted(self) -> list[Item]:
+        return [item for item in (*self.state.queue, *self.messages) if item.number > self.summary.through]
+
+    def _kept_event(self) -> list[Item]:
+        return [item for item in self.messages[:1] if item.number <= self.summary.through]
 
     # requests --------------------------------------------------------------------------------------------------
     async def request(self) -> list[PromptMessage]:
@@ -72,7 +78,7 @@ class Session:
         Raises ``BudgetError`` where at most three attempts do not make it fit, ``SummaryError`` where what would have
         to be evicted cannot be summarised.
         """
-        for shrinks in range(_MAX_SHRINKS + 1):
+        for shrinks in range(len(_ATTEMPTS) + 1):
             messages = request(self._view())
             tokens = self.agent.model.count_prompt_tokens(messages)
             if tokens <= self.agent.budget_tokens:
@@ -83,9 +89,9 @@ class Session:
                 tokens = self.agent.model.count_prompt_tokens(messages)
                 if tokens <= self.agent.budget_tokens:
                     return messages
-            if shrinks < _MAX_SHRINKS:
-                await self._shrink(_AIMS[shrinks])
-        raise BudgetError(tokens, self.agent.budget_tokens, f"{_MAX_SHRINKS} attempts to shrink it were not enough")
+            if shrinks < len(_ATTEMPTS):
+                await self._shrink(*_ATTEMPTS[shrinks])
+        raise BudgetError(tokens, self.agent.budget_tokens, f"{len(_ATTEMPTS)} attempts to shrink it were not enough")
 
     def room_tokens(self) -> int:
         """What the budget leaves beside the system message. Raises ``BudgetError`` where that is nothing."""
@@ -101,8 +107,14 @@ class Session:
         return min(self.agent.page_tokens, int(self.room_tokens() * _PAGE_SHARE))
 
     def _must_warn(self, tokens: int) -> bool:
-        warned = any(item.kind is Kind.PRESSURE for item in self.queue)
-        return not warned and tokens > self.agent.queue_limits.warn_share * self.agent.budget_tokens
+        budget, share = self.agent.budget_tokens, self.agent.queue_limits.warn_share
+        if tokens <= share * budget:
+            return False
+        # A warning is for the time until the next eviction. If more came after it than fits until then, one has been.
+        later = list(itertools.takewhile(lambda item: item.kind is not Kind.PRESSURE, self.queue[::-1]))
+        if len(later) == len(self.queue):
+            return True
+        return sum(self.agent.model.count_tokens([package(Shown(item)) for item in later])) > (1 - share) * budget
 
     def _view(self) -> View:
         blocks = list(self._blocks.values())
@@ -124,24 +136,28 @@ class Session:
         most, count, text = self._max_summary_tokens, self.agent.model.count_tokens, self.summary.text
         return replace(self.summary, text=text[: longest(len(text), lambda end: count([text[:end]])[0] <= most)])
 
-    async def _shrink(self, aim: float) -> None:
+    async def _shrink(self, aim_share: float, message_share: float) -> None:
         """Show less: the beginnings of messages that are too large, then fewer messages."""
-        room = self.room_tokens() * aim
+        room = self.room_tokens()
+        aim, most = room * aim_share, max(1, int(room * message_share))
+        self._max_summary_tokens = max(1, int(aim * _SUMMARY_SHARE))
+        event, unevicted = self._cut(self._kept_event(), most), self._cut(self._unevicted(), most)
+        over = sum(event) + sum(unevicted) - aim * (1 - _SUMMARY_SHARE)
+        if over > 0:
+            kept = aim * (1 - self.agent.queue_limits.evict_share)
+            await self._evict(queue.evicted_count(self._unevicted(), unevicted, sum(unevicted) - kept))
+
+    def _cut(self, items: list[Item], max_tokens: int) -> list[int]:
+        """Show no more than the beginning of messages that are too large. What each then costs."""
         count = self.agent.model.count_tokens
-        most = max(1, int(room * _MESSAGE_SHARE))
-        self._max_summary_tokens = max(1, int(room * _SUMMARY_SHARE))
-        queued = self.queue
-        costs = [cost + _MESSAGE_OVERHEAD_TOKENS for cost in count([package(Shown(item)) for item in queued])]
-        for item, cost in zip(queued, costs, strict=True):
-            if cost > most:
-                self._shown[item.number] = queue.clipped(item, count, most).characters or 0
-        costs = [min(cost, most) for cost in costs]
-        if sum(costs) > room * (1 - _SUMMARY_SHARE):
-            half = sum(costs) - room * self.agent.queue_limits.evict_share
-            await self._evict(queue.evicted_count(queued, costs, half))
+        costs = [cost + _MESSAGE_OVERHEAD_TOKENS for cost in count([package(Shown(item)) for item in items])]
+        for item, cost in zip(items, costs, strict=True):
+            if cost > max_tokens:
+                self._shown[item.number] = queue.clipped(item, count, max_tokens).characters or 0
+        return [min(cost, max_tokens) for cost in costs]
 
     async def _evict(self, number_of_messages: int) -> None:
-        evicted = self.queue[:number_of_messages]
+        evicted = self._unevicted()[:number_of_messages]
         if not evicted:
             return
         room = self.room_tokens()

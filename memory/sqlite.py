@@ -95,7 +95,9 @@ class SqliteStorage:
             drawers = DRAWERS[search.shelf] if search.everything else (_SEARCHED[search.shelf],)
             ranges = [row_range(row, drawer, through) for drawer in drawers]
             if search.words:
-                return [number_of(found) for within in ranges for found in rank_words(db, within, search.words)]
+                return [
+                    number_of(found) for within in ranges for found in rank_words(db, within, search.words).tolist()
+                ]
             found = np.concatenate([_found(db, within, search) for within in ranges])
             return sorted(map(number_of, found.tolist()), reverse=True)
 
