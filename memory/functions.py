@@ -136,7 +136,7 @@ def _json_object(reply: str) -> dict[str, object]:
 def _checked(function: Function, parameter: Parameter, value: object) -> Value:
     accepted = {"string": str, "integer": int, "boolean": bool}[parameter.type]
     if not isinstance(value, accepted) or (accepted is int and isinstance(value, bool)):
-        raise FunctionError(f"{function.name}: {parameter.name} must be a {parameter.type}, not {value!r:.80}.")
+        raise FunctionError(f"{function.name}: {parameter.name} must be of type {parameter.type}, not {value!r:.80}.")
     if parameter.choices and value not in parameter.choices:
         raise FunctionError(f"{function.name}: {parameter.name} must be one of {', '.join(parameter.choices)}.")
     assert isinstance(value, str | int)
