@@ -93,7 +93,7 @@ async def turn(
     stopped_by = await run.until_yield()
     for conflicts in range(_MAX_CONFLICTS + 1):
         try:
-            state = await session.commit()
+            last_message = await session.commit()
             break
         except BlockConflictError as conflict:
             if conflicts == _MAX_CONFLICTS:
@@ -102,7 +102,7 @@ async def turn(
             if conflicts < _MAX_CONFLICTS - 1:
                 stopped_by = await run.until_yield()
     warning = await embed_new(session)
-    return Outcome(run.reply, stopped_by, run.calls, session.evicted_messages, state.last_message, warning)
+    return Outcome(run.reply, stopped_by, run.calls, session.evicted_messages, last_message, warning)
 
 
 class _Run:

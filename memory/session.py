@@ -25,6 +25,8 @@ from memory.trust import quarantine_name, said_by_user
 _ATTEMPTS = ((1.0, 0.5), (0.7, 0.15), (0.4, 0.07))
 _SUMMARY_SHARE = 0.25
 _PAGE_SHARE = 0.2
+#: Of the warning's share: what stands before a warning costs a little less when counted part by part.
+_WARNED_SHARE = 0.85
 _SUMMARY_INPUT_SHARE = 0.6
 _MESSAGE_OVERHEAD_TOKENS = 8
 
@@ -110,11 +112,12 @@ class Session:
         budget, share = self.agent.budget_tokens, self.agent.queue_limits.warn_share
         if tokens <= share * budget:
             return False
-        # A warning is for the time until the next eviction. If more came after it than fits until then, one has been.
+        # A warning is for the time until the next eviction: one that has as much before it is of this time.
         later = list(itertools.takewhile(lambda item: item.kind is not Kind.PRESSURE, self.queue[::-1]))
         if len(later) == len(self.queue):
             return True
-        return sum(self.agent.model.count_tokens([package(Shown(item)) for item in later])) > (1 - share) * budget
+        later_tokens = sum(self.agent.model.count_tokens([package(Shown(item)) for item in later]))
+        return tokens - later_tokens < _WARNED_SHARE * share * budget
 
     def _view(self) -> View:
         blocks = list(self._blocks.values())
@@ -254,8 +257,8 @@ class Session:
             self._blocks[name] = current
 
     # the end ---------------------------------------------------------------------------------------------------
-    async def commit(self) -> AgentState:
-        """Store the turn, all or nothing.
+    async def commit(self) -> int:
+        """Store the turn, all or nothing. The number of its last message.
 
         Raises ``BlockConflictError`` where another changed a block meanwhile: nothing is stored, the session has those
         blocks as they now are and the edits of them are gone, and it may be committed again.

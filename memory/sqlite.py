@@ -57,12 +57,12 @@ class SqliteStorage:
             row = sqlite_items.agent_row(db, agent)
             return () if row is None else sqlite_items.blocks(db, row)
 
-    def commit(self, agent: str, turn: Turn) -> AgentState:
+    def commit(self, agent: str, turn: Turn) -> int:
         with self._connections.write("turn") as db:
-            sqlite_items.put_turn(db, agent, turn)
+            last_message = sqlite_items.put_turn(db, agent, turn)
             self._connections.reach("turn: between messages and summaries")
             sqlite_items.put_summaries(db, agent, turn)
-            return sqlite_items.state_of(db, agent)
+        return last_message
 
     def items(self, agent: str, shelf: Shelf, numbers: Sequence[int]) -> list[Item]:
         with self._connections.read() as db:

@@ -110,7 +110,7 @@ def put_summary(db: apsw.Connection, row: int, summary: Summary) -> bool:
     return True
 
 
-def put_turn(db: apsw.Connection, agent: str, turn: Turn) -> None:
+def put_turn(db: apsw.Connection, agent: str, turn: Turn) -> int:
     """Messages, entries and edits of a turn: see ``Storage.commit``. Summaries follow with ``put_summaries``."""
     row = new_agent_row(db, agent)
     conflicts = [block.name for block in turn.edits if not _put_block(db, row, block)]
@@ -127,6 +127,7 @@ def put_turn(db: apsw.Connection, agent: str, turn: Turn) -> None:
         "UPDATE agents SET last_message = ?, last_entry = ? WHERE id = ?",
         (last_message + len(turn.messages), last_entry + len(turn.entries), row),
     )
+    return last_message + len(turn.messages)
 
 
 def _renumbered(items: Iterable[Item], last: int, based_on: int) -> Iterator[Item]:

@@ -27,8 +27,8 @@ class Storage(Protocol):
     def blocks(self, agent: str) -> tuple[Block, ...]:
         """An agent's blocks, in the order in which they were made."""
 
-    def commit(self, agent: str, turn: Turn) -> AgentState:
-        """Store a turn, durably, all or nothing, and give back the state after it.
+    def commit(self, agent: str, turn: Turn) -> int:
+        """Store a turn, durably, all or nothing. The number of its last message.
 
         Summaries are left out where others wrote in between what makes them wrong; the next turn makes them anew.
         Raises ``BlockConflictError`` where a block's version is not the one that was edited.

@@ -1,7 +1,7 @@
 """What may be written to memory while text of documents is in the window.
 
 Text of documents is data, but a model may follow instructions in it. What it then writes is not trusted: only what the
-user said in this turn goes where the model wants it, the rest becomes notes about the document. No model decides this.
+user said goes where the model wants it, the rest becomes notes about the document. No model decides this.
 """
 
 from __future__ import annotations
@@ -9,39 +9,47 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_WORD = re.compile(r"[^\W_]+(?:[.,:/@'’+-][^\W_]+)*")
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_TOKEN = re.compile(f"[{_CJK}]|[^\\W_{_CJK}]+(?:[.,:/@'’+-][^\\W_{_CJK}]+)*")
+#: A clause ends at a line's end, at full-width punctuation, and at other punctuation before a space: not in "1,234.5".
+_CLAUSE_END = re.compile(r"\n|[。；：！？，、]|[.;:!?,](?=\s|$)")
 #: What a sentence about somebody is made of, whatever it says.
 _FRAME = frozenset(
-    "a an and are as at be by called fact for from has have he her his i in is it its likes me my name named of on or "
-    "prefers preference remember said says she that the their them they this to told user user's users wants was who "
-    "will with you your 用户 的 是 叫 名字 喜欢".split()
+    "a am an and are as at be by called fact for from has have he her his i i'm in is it its me my name named of on or "
+    "prefer prefers like likes remember said says she that the their them they this to told user user's users "
+    "wants was who with you your 的 是 叫 我".split()
 )
-#: Of the other words, this share must have been said: for inflected and rearranged ones. Figures and names must all be.
-_LEAST_SHARE = 0.75
+_CHINESE_FRAME = re.compile("用户|名字|喜欢")
+#: How much of a longer word has to be the same, for "lives" and "live".
+_STEM_LEAST, _STEM_DROPPED = 4, 3
 
 
 def said_by_user(text: str, user_messages: Iterable[str]) -> bool:
-    """Whether ``text`` says only what the user said: all its names and figures, and most of its other words."""
-    said = " ".join(user_messages)
-    said_words = {_normal(word) for word in _WORD.findall(said)}
-    said_characters = set(_CJK.findall(said))
-    words = [word for word in _WORD.findall(text) if _normal(word) not in _FRAME]
-    if not words:
-        return False
-    known = 0
-    for word in words:
-        if _CJK.search(word):
-            known += all(character in said_characters or character in _FRAME for character in _CJK.findall(word))
-        elif _normal(word) in said_words:
-            known += 1
-        elif word[0].isupper() or any(character.isdigit() for character in word):
-            return False
-    return known >= _LEAST_SHARE * len(words)
+    """Whether ``text`` says only what the user said.
+
+    Each of its clauses, words like "the user's name is" apart, must stand in one of the messages in the same order
+    and without others in between: from single words alone anything could be put together.
+    """
+    clauses = [words for part in _CLAUSE_END.split(text) if (words := _words(part))]
+    said = [_words(message) for message in user_messages]
+    return bool(clauses) and all(any(_within(clause, message) for message in said) for clause in clauses)
+
+
+def _within(clause: list[str], message: list[str]) -> bool:
+    length = len(clause)
+    return any(message[start : start + length] == clause for start in range(len(message) - length + 1))
+
+
+def _words(text: str) -> list[str]:
+    words = (word for word in _TOKEN.findall(_CHINESE_FRAME.sub(" ", text)) if word.casefold() not in _FRAME)
+    return [_normal(word) for word in words]
 
 
 def _normal(word: str) -> str:
-    return word.casefold().removesuffix("'s").removesuffix("’s")
+    folded = word.casefold().replace("’", "'").removesuffix("'s")
+    if any(character.isdigit() for character in folded):
+        return folded
+    return folded[: max(_STEM_LEAST, len(folded) - _STEM_DROPPED)]
 
 
 def quarantine_name(source: str) -> str:

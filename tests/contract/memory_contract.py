@@ -49,9 +49,10 @@ def put(
     edits: Sequence[Block] = (),
     summaries: Sequence[Summary] = (),
 ) -> AgentState:
-    """One turn based on what is stored now."""
+    """One turn based on what is stored now. The state after it."""
     state = storage.state(agent)
-    return storage.commit(
+    storage.commit(
         agent,
         Turn(state.last_message, state.summary.number, tuple(messages), tuple(entries), tuple(edits), tuple(summaries)),
     )
+    return storage.state(agent)

@@ -165,7 +165,7 @@ async def test_warned_at_70_percent_once_and_half_is_evicted_at_100(tmp_path: Pa
             assert 0.4 * budget < used[-1] < 0.75 * budget
         if agent.storage.items("ana", Shelf.RECALL, [outcome.last_message - 1])[0].kind is Kind.PRESSURE:
             happened.append("warned")
-            assert 0.7 * budget < used[-1] < 0.9 * budget
+            assert 0.7 * budget < used[-1] < 0.85 * budget
     assert len(happened) >= 6
     assert happened == (["warned", "evicted"] * 30)[: len(happened)]
     alerts = agent.storage.find("ana", Search(Shelf.RECALL, phrase="nears the limit", everything=True))
@@ -225,7 +225,7 @@ async def test_a_session_can_be_driven_without_a_model_that_decides(tmp_path: Pa
         request = await session.request()
         assert model.count_prompt_tokens(request) <= agent.budget_tokens
         assert f"page {page}:" in request[-1].content
-    state = await session.commit()
-    assert state.last_message >= 41
+    assert await session.commit() >= 41
+    state = agent.storage.state("ana")
     assert state.summary.through > 20
     assert (agent.storage.ledger("ana")[0].first, agent.storage.ledger("ana")[0].previous) == (1, 0)
