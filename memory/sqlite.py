@@ -19,9 +19,9 @@ from memory.errors import EmbeddingError
 from memory.records import AgentState, Block, Forgotten, Item, Search, Shelf, Summary, Turn, storable
 from memory.sqlite_connections import BUSY_TIMEOUT_SECONDS, Connections, Reach, pass_by, prepare_file
 from memory.sqlite_items import DRAWERS
-from memory.sqlite_schema import Drawer, RowRange, number_of, row_of, row_range
+from memory.sqlite_schema import SPAN_BITS, Drawer, RowRange, number_of, row_of, row_range
 from memory.sqlite_text import Rows, find_phrase, rank_words
-from memory.sqlite_vectors import VectorMemory, encode, nearest
+from memory.sqlite_vectors import VectorMemory, encode, nearest, put_codes
 from memory.storage import Place, Storage
 
 _SEARCHED = {Shelf.RECALL: Drawer.SAID, Shelf.ARCHIVAL: Drawer.ARCHIVAL}
@@ -127,10 +127,7 @@ class SqliteStorage:
             if row is None:
                 return
             embedder = _embedder(db, model, {len(vector) for _, vector in vectors})
-            db.executemany(
-                "INSERT OR IGNORE INTO vectors (item, embedder, code) SELECT id, ?2, ?3 FROM items WHERE id = ?1",
-                [(row_of(row, _SEARCHED[shelf], number), embedder, code) for (shelf, number), code in codes],
-            )
+            put_codes(db, embedder, [(row_of(row, _SEARCHED[shelf], number), code) for (shelf, number), code in codes])
 
     def nearest(
         self, agent: str, shelf: Shelf, model: str, vector: Sequence[float], through: int, limit: int
@@ -188,6 +185,14 @@ class SqliteStorage:
         self._connections.close()
 
 
+_DATED = f"""
+    SELECT items.id FROM spans
+    CROSS JOIN items ON items.id BETWEEN spans.id << {SPAN_BITS} AND (spans.id + 1 << {SPAN_BITS}) - 1
+    WHERE spans.id BETWEEN ?3 >> {SPAN_BITS} AND ?4 >> {SPAN_BITS} AND greatest >= ?1 AND least <= ?2
+        AND items.id BETWEEN ?3 AND ?4 AND time BETWEEN ?1 AND ?2
+"""
+
+
 def _found(db: apsw.Connection, within: RowRange, search: Search) -> Rows:
     """What a search without words finds in one drawer."""
     rows = find_phrase(db, within, search.phrase) if search.phrase else None
@@ -195,10 +200,7 @@ def _found(db: apsw.Connection, within: RowRange, search: Search) -> Rows:
         return rows
     lowest = -(1 << 62) if search.since is None else sqlite_items.microseconds(search.since)
     highest = 1 << 62 if search.until is None else sqlite_items.microseconds(search.until)
-    dated = db.execute(
-        "SELECT id FROM items WHERE id >> 38 = ? AND time BETWEEN ? AND ? AND id <= ?",
-        (within.low >> 38, lowest, highest, within.high),
-    )
+    dated = db.execute(_DATED, (lowest, highest, within.low, within.high))
     timely = np.array([row for (row,) in dated], dtype=np.int64)
     return timely if rows is None else np.intersect1d(rows, timely)
 

@@ -6,6 +6,7 @@ each sees the state of the last commit. Writers queue, within the process on a l
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from memory.errors import MemoryBusyError, MemoryDamagedError, MemoryDiskError, 
 from memory.sqlite_schema import APPLICATION_ID, MIGRATIONS
 
 BUSY_TIMEOUT_SECONDS = 30.0
+_PAUSE_SECONDS = (0.0005, 0.005)
 _PAGE_BYTES = 4096
 _CACHE_KIBIBYTES = 8 * 1024
 #: Before this one a checkpoint could damage a file in WAL mode (https://sqlite.org/wal.html, "the WAL-reset bug").
@@ -118,12 +120,29 @@ def _roll_back(db: apsw.Connection) -> None:
 def connect(path: Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> apsw.Connection:
     """A new connection with the settings that every connection has. Raises ``apsw.Error``."""
     db = apsw.Connection(str(path))
-    db.set_busy_timeout(int(busy_timeout_seconds * 1000))
+    db.set_busy_handler(_waiting(busy_timeout_seconds))
     db.execute(
         f"PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; "
         f"PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{_CACHE_KIBIBYTES};"
     ).fetchall()  # some of these answer, and what follows an answer runs only after it was fetched
     return db
+
+
+def _waiting(busy_timeout_seconds: float) -> Callable[[int], bool]:
+    """Waits for a lock in short random pauses: those of SQLite grow to 0.1 s, and whoever waits longest waits on."""
+    ends = 0.0
+
+    def wait(tries_before: int) -> bool:
+        nonlocal ends
+        now = time.monotonic()
+        if tries_before == 0:
+            ends = now + busy_timeout_seconds
+        if now >= ends:
+            return False
+        time.sleep(random.uniform(*_PAUSE_SECONDS))
+        return True
+
+    return wait
 
 
 def prepare_file(path: Path, reach: Reach, busy_timeout_seconds: float) -> None:

@@ -52,7 +52,7 @@ def _delete(db: apsw.Connection, rows: Sequence[int]) -> None:
         remove_texts(db, [(int(row), str(text)) for row, text in texts])
         db.execute("DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))", (batch,))
         db.execute("DELETE FROM quotes WHERE quoted IN (SELECT value FROM json_each(?))", (batch,))
-    db.execute("UPDATE counters SET deletions = deletions + 1")
+    db.execute("UPDATE counters SET epoch = epoch + 1")
 
 
 def _withdraw_summaries(db: apsw.Connection, agent: int, first_gone: int) -> list[int]:

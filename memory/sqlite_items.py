@@ -10,7 +10,7 @@ import apsw
 
 from memory.errors import BlockConflictError
 from memory.records import SAID, AgentState, Block, Item, Kind, Shelf, Summary, Turn, storable
-from memory.sqlite_schema import Drawer, number_of, row_of, row_range
+from memory.sqlite_schema import SPAN_BITS, Drawer, number_of, row_of, row_range
 from memory.sqlite_text import index_texts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,6 +153,11 @@ def _put_item(db: apsw.Connection, row: int, item: Item) -> None:
     db.execute(
         "INSERT INTO items (id, kind, time, text, source) VALUES (?, ?, ?, ?, ?)",
         (row, _CODES[item.kind], microseconds(item.time), text, None if item.source is None else storable(item.source)),
+    )
+    db.execute(
+        "INSERT INTO spans (id, least, greatest) VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET "
+        "least = min(least, excluded.least), greatest = max(greatest, excluded.greatest)",
+        (row >> SPAN_BITS, microseconds(item.time)),
     )
     index_texts(db, [(row, text)])
 

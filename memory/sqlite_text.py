@@ -1,10 +1,10 @@
 """Exact substrings and ranked words, from one FTS5 index of words.
 
 A text is case-folded and parted into runs of letters and digits. A run is a term; a run of Chinese or Japanese
-characters is stored as its pairs and its last character. FTS5 keeps for each term the rows that hold it and nothing
-else. A phrase's inner runs must be terms; its first may be the end of one and its last the beginning, so these are
-looked up in a table of all terms. What the index offers is checked against the text itself, so a phrase is found
-exactly where a scan would find it, of whatever length and in whatever script.
+characters is stored as its characters. FTS5 keeps for each term the rows that hold it and nothing else. A phrase's
+inner runs must be terms; its first may be the end of one and its last the beginning, so these are looked up in a table
+of all terms. What the index offers is checked against the text itself, so a phrase is found exactly where a scan would
+find it, of whatever length and in whatever script.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _MAX_ALTERNATIVES = 400
 _MAX_CLAUSES = 40
 #: A query word as a beginning counts half of the word itself; how much of it is kept stands in for a stemmer.
 _PREFIX_WEIGHT = 0.5
+#: So many of the best are looked at for how Chinese characters follow each other.
+_LOOKED_AT = 300
 _PREFIX_LEAST, _PREFIX_DROPPED = 4, 3
 
 Rows = NDArray[np.int64]
@@ -60,8 +62,7 @@ def index_terms(text: str) -> set[str]:
     terms: set[str] = set()
     for _, run in runs(folded):
         if _HAS_CJK.match(run):
-            terms.update(first + second for first, second in pairwise(run))
-            terms.add(run[-1])
+            terms.update(run)
         else:
             terms.add(run[:_MAX_TERM])
     return terms
@@ -72,12 +73,16 @@ def index_texts(db: apsw.Connection, texts: Iterable[tuple[int, str]]) -> None:
     for row, text in texts:
         terms = index_terms(text)
         db.execute("INSERT INTO full_text (rowid, terms) VALUES (?, ?)", (row, " ".join(terms)))
-        db.executemany("INSERT OR IGNORE INTO terms (term) VALUES (?)", [(term,) for term in terms])
+        words = [(term,) for term in terms if not _HAS_CJK.match(term)]
+        db.executemany("INSERT OR IGNORE INTO terms (term) VALUES (?)", words)
 
 
 def remove_texts(db: apsw.Connection, texts: Sequence[tuple[int, str]]) -> None:
     """Take texts out of the index, and out of the table of terms what no other text holds."""
-    db.executemany("DELETE FROM full_text WHERE rowid = ?", [(row,) for row, _ in texts])
+    db.executemany(
+        "INSERT INTO full_text (full_text, rowid, terms) VALUES ('delete', ?, ?)",
+        [(row, " ".join(index_terms(text))) for row, text in texts],
+    )
     for term in set().union(*(index_terms(text) for _, text in texts)):
         if not db.execute("SELECT 1 FROM full_text WHERE full_text MATCH ? LIMIT 1", (_quoted(term),)).fetchone():
             db.execute("DELETE FROM terms WHERE term = ?", (term,))
@@ -113,8 +118,22 @@ def rank_words(db: apsw.Connection, within: RowRange, query: str) -> Rows:
                 scores[places] += weight * np.log1p(count / len(places))
     held = np.flatnonzero(scores > 0)
     # Rounded: the same words added up in another order must not differ.
-    best: Rows = held[np.lexsort((-held, -np.round(scores[held], 6)))].astype(np.int64)
-    return best + np.int64(within.low)
+    best: Rows = held[np.lexsort((-held, -np.round(scores[held], 6)))].astype(np.int64) + np.int64(within.low)
+    pairs = _pairs(query)
+    return _by_pairs(db, best, pairs) if pairs else best
+
+
+def _pairs(query: str) -> set[str]:
+    """Neighbouring Chinese or Japanese characters: single ones say little."""
+    return {a + b for _, run in runs(fold(query)) if _HAS_CJK.match(run) for a, b in pairwise(run)}
+
+
+def _by_pairs(db: apsw.Connection, rows: Rows, pairs: set[str]) -> Rows:
+    """The first rows, those whose text holds more of the pairs before others."""
+    first = rows[:_LOOKED_AT].tolist()
+    texts: dict[int, str] = dict(db.execute(_TEXTS_OF, (",".join(map(str, first)).join("[]"),)))
+    held = {row: sum(pair in fold(texts[row]) for pair in pairs) for row in first}
+    return np.array(sorted(first, key=lambda row: -held[row]) + rows[_LOOKED_AT:].tolist(), dtype=np.int64)
 
 
 def _expressions_of(term: str) -> Iterator[tuple[str, float]]:
@@ -131,10 +150,8 @@ def _expression(db: apsw.Connection, folded: str) -> tuple[str | None, bool]:
     for start, run in parted:
         first, last = start == 0, start + len(run) == len(folded)
         if _HAS_CJK.match(run):
-            clauses.extend(_quoted(a + b) for a, b in pairwise(run))
-            if len(run) == 1:
-                clauses.append(f"{_quoted(run)}*")
-            exact = exact and len(run) <= 2
+            clauses.extend(map(_quoted, dict.fromkeys(run)))
+            exact = exact and len(run) == 1
         elif first:
             found = _terms_with(db, run[:_MAX_TERM], anywhere=last)
             exact = exact and not any(len(term) >= _MAX_TERM for term in found)
