@@ -2,8 +2,9 @@
 
     python -m benchmarks.memory [--turns 10000] [--sizes 10000 100000 500000] [--processes 8] [--seconds 10]
 
-Made text of 15 to 60 words a message. Prints tables in Markdown. What is measured is the storage, with its index of words
-and vectors by chance of 384 dimensions; no model is called. Each figure is of this machine, its disk and its load.
+Made text of 15 to 60 words a message. Prints tables in Markdown; times of searches in milliseconds, the median of 15.
+What is measured is the storage, with its index of words and vectors by chance of 384 dimensions; no model is called.
+Each figure is of this machine, its disk and its load.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,11 +28,12 @@ from memory.records import Item, Kind, Search, Shelf, Turn
 from memory.sqlite import open_storage
 from memory.storage import Place, Storage
 
+_Run: TypeAlias = Callable[[Storage, int], object]
 _NAME, _EMBEDDER, _DIMENSIONS = "ana", "chance", 384
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _WORDS_IN_ALL, _BATCH, _REPEATS = 30_000, 500, 15
 _SYLLABLES = (
-    "ba be bi bo da de di do fa fe ga go ka ke ki la le li lo ma me mi mo na ne no pa pe ra re ri sa se ta".split()
+    "ba be bi bo da de di do fa fe ga go ka ke ki la le li lo ma me mi mo na ne no pa pe ra re ri sa se".split()
 )
 
 
@@ -79,16 +82,6 @@ def fill(storage: Storage, count: int) -> int:
             storage.put_vectors(_NAME, _EMBEDDER, list(zip(places, vectors, strict=True)))
             batch = []
     return size
-
-
-def milliseconds(work: Callable[[], object], repeats: int = _REPEATS) -> tuple[float, float]:
-    """Median and greatest time."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times), max(times)
 
 
 def measure_turns(folder: Path, turns: int) -> None:
@@ -149,18 +142,10 @@ def measure_processes(folder: Path, processes: int, seconds: float) -> None:
 
 def measure_search(folder: Path, sizes: Sequence[int]) -> None:
     """Times of each kind of search, and of opening, at growing sizes."""
-    queries: list[tuple[str, Callable[[Storage, int], object]]] = [
-        ("rare phrase", lambda storage, size: _find(storage, phrase=f" {size // 10 * 5}")),
-        ("frequent word", lambda storage, size: _find(storage, phrase=vocabulary_word(0))),
-        ("within a word", lambda storage, size: _find(storage, phrase=vocabulary_word(9000)[1:])),
-        ("two Chinese characters", lambda storage, size: _find(storage, phrase="检索")),
-        ("sign alone (scan)", lambda storage, size: _find(storage, phrase="$")),
-        ("five words, ranked", lambda storage, size: _find(storage, words=" ".join(map(vocabulary_word, (3, 40, 900, 4000, 9000))))),
-        ("one day", lambda storage, size: _find(storage, since=_START + timedelta(days=2), until=_START + timedelta(days=3))),
-        ("meaning", lambda storage, size: storage.nearest(_NAME, Shelf.RECALL, _EMBEDDER, [1.0] + [0.0] * 383, size, 30)),
-    ]  # fmt: skip
-    _print(f"| messages | first by meaning | {' | '.join(name for name, _ in queries)} | disk / text |")
-    _print("|---" * (len(queries) + 3) + "|")
+    queries = searches()
+    columns = [name for name, _ in queries]
+    _print(f"| messages | first by meaning | {' | '.join(columns)} | disk / text |")
+    _print("|---" * (len(columns) + 3) + "|")
     for size in sizes:
         path = folder / f"search-{size}.db"
         storage = open_storage(path)
@@ -168,20 +153,47 @@ def measure_search(folder: Path, sizes: Sequence[int]) -> None:
         storage.close()
         storage = open_storage(path)
         # The first reads the vectors into memory.
-        first, _ = milliseconds(lambda storage=storage, size=size: queries[-1][1](storage, size), 1)  # type: ignore[misc]
-        cells = [f"{milliseconds(lambda run=run: run(storage, size))[0]:.1f}" for _, run in queries]  # type: ignore[misc]
+        first, *cells = [_median(run, storage, size, 1 if place == 0 else _REPEATS)
+                         for place, (_, run) in enumerate([queries[-1], *queries])]  # fmt: skip
         storage.close()
         ratio = sum(file.stat().st_size for file in folder.glob(f"{path.name}*")) / text
-        _print(f"| {size:,} | {first:.0f} | {' | '.join(cells)} | {ratio:.2f} |")
+        _print(f"| {size:,} | {first} | {' | '.join(cells)} | {ratio:.2f} |")
 
 
-def vocabulary_word(place: int) -> str:
-    """The word at a place of the vocabulary."""
-    return vocabulary()[place]
+def _find(**what: str | datetime) -> _Run:
+    return lambda storage, _size: storage.find(_NAME, Search(Shelf.RECALL, **what))  # type: ignore[arg-type]
 
 
-def _find(storage: Storage, **more: str | datetime) -> list[int]:
-    return storage.find(_NAME, Search(Shelf.RECALL, **more))  # type: ignore[arg-type]
+def _rare(storage: Storage, size: int) -> list[int]:
+    return storage.find(_NAME, Search(Shelf.RECALL, phrase=f" {size // 10 * 5}"))
+
+
+def _nearest(storage: Storage, size: int) -> list[int]:
+    return storage.nearest(_NAME, Shelf.RECALL, _EMBEDDER, [1.0] + [0.0] * (_DIMENSIONS - 1), size, 30)
+
+
+def searches() -> list[tuple[str, _Run]]:
+    """What is searched for, the last by meaning."""
+    words = vocabulary()
+    return [
+        ("rare phrase", _rare),
+        ("frequent word", _find(phrase=words[0])),
+        ("within a word", _find(phrase=words[9000][1:])),
+        ("two Chinese characters", _find(phrase="检索")),
+        ("sign alone (scan)", _find(phrase="$")),
+        ("five words, ranked", _find(words=" ".join(words[place] for place in (3, 40, 900, 4000, 9000)))),
+        ("one day", _find(since=_START + timedelta(days=2), until=_START + timedelta(days=3))),
+        ("meaning", _nearest),
+    ]
+
+
+def _median(run: _Run, storage: Storage, size: int, repeats: int) -> str:
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run(storage, size)
+        times.append((time.perf_counter() - started) * 1000)
+    return f"{statistics.median(times):.1f}"
 
 
 def _print(*lines: str) -> None:

@@ -143,7 +143,7 @@ def serve() -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                {"turns": store_turns, "open": open_older}[job["do"]](*job["arguments"])
+                store_turns(*job["arguments"]) if job["do"] == "turns" else open_older(*job["arguments"])
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)

@@ -22,13 +22,12 @@ from memory.errors import EmbeddingError
 from memory.sqlite_schema import RowRange, drawer_range
 
 _STEP = 0.9957
-_SCAN_ROWS = 16_384
 _MAX_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What a scan has read of one drawer, in the order of the rows."""
+    """What a scan has read of one drawer, in the order of the rows; ``codes``: a row for each place of a code."""
 
     epoch: int
     rows: NDArray[np.int64]
@@ -57,8 +56,12 @@ class VectorMemory:
         new: list[Any] = db.execute(_NEW, (embedder, max(drawer.low, last + 1), drawer.high)).fetchall()
         if new:
             rows, scales, codes = _unpacked(new, width)
-            joined = (kept.rows, rows), (kept.scales, scales), (kept.codes, codes)
-            kept = _Kept(epoch, *map(np.concatenate, joined))
+            kept = _Kept(
+                epoch,
+                np.concatenate([kept.rows, rows]),
+                np.concatenate([kept.scales, scales]),
+                np.concatenate([kept.codes, codes], axis=1),
+            )
         with self._lock:
             self._kept[key] = kept
             self._kept.move_to_end(key)
@@ -76,7 +79,7 @@ def _unpacked(
     packed = np.frombuffer(b"".join(code for _, code in stored), dtype=np.uint8).reshape(-1, width)
     rows = np.array([item for item, _ in stored], dtype=np.int64)
     scales = np.ascontiguousarray(packed[:, :4]).view(np.float32).reshape(-1)
-    return rows, scales, packed[:, 4:].copy()
+    return rows, scales, np.ascontiguousarray(packed[:, 4:].T)
 
 
 def put_codes(db: apsw.Connection, embedder: int, codes: Sequence[tuple[int, bytes]]) -> None:
@@ -111,15 +114,19 @@ def encode(vector: Sequence[float]) -> bytes:
 def nearest(kept: _Kept, vector: Sequence[float], last_row: int, limit: int) -> list[int]:
     """Rows up to ``last_row`` by the cosine to ``vector``, best first; of equals the newest."""
     count = int(np.searchsorted(kept.rows, last_row, side="right"))
-    query = np.zeros(kept.codes.shape[1] * 4, dtype=np.float32)
-    query[: len(vector)] = np.asarray(vector, dtype=np.float32)
-    offset = float(query.sum()) * 1.5
-    scores = np.empty(count, dtype=np.float32)
-    for start in range(0, count, _SCAN_ROWS):
-        codes = kept.codes[start : min(start + _SCAN_ROWS, count)]
-        part = np.full(len(codes), -offset, dtype=np.float32)
-        for place in range(4):
-            part += (codes >> (6 - 2 * place) & 3).astype(np.float32) @ query[place::4]
-        scores[start : start + len(codes)] = part * kept.scales[start : start + len(codes)]
-    order = np.lexsort((-kept.rows[:count], -np.round(scores, 5)))[:limit]
+    query = np.zeros((len(kept.codes), 4), dtype=np.float32)
+    query.reshape(-1)[: len(vector)] = np.asarray(vector, dtype=np.float32)
+    # What each byte adds to the product, for each place: looking this up is ten times quicker than unpacking.
+    levels = (np.arange(256)[:, None] >> np.array([6, 4, 2, 0]) & 3) - np.float32(1.5)
+    added = query @ levels.astype(np.float32).T
+    scores = np.zeros(count, dtype=np.float32)
+    for codes, table in zip(kept.codes, added, strict=True):
+        scores += table.take(codes[:count])
+    scores *= kept.scales[:count]
+    if limit < count:  # all that the limit may let in, equals included
+        least = np.partition(scores, count - limit)[count - limit] - np.float32(1e-5)
+        places = np.flatnonzero(scores >= least)
+    else:
+        places = np.arange(count)
+    order = places[np.lexsort((-kept.rows[places], -np.round(scores[places], 5)))][:limit]
     return [int(row) for row in kept.rows[order]]
