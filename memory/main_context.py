@@ -1,8 +1,9 @@
 """Main context: what one request shows of an agent's memory, and in what form.
 
-One system message holds the instructions, the functions, how much lies in the stores, and working context. Then comes
-the queue, its first entry the recursive summary. All but the calls are JSON packages that say what they are: whatever a
-text contains, it cannot end its package and pass for another one.
+One system message holds the instructions, the functions and working context. Then comes the queue, its first entry the
+recursive summary, and last how much lies in the stores: what changes with every request stands at its end, so that the
+rest is a prefix that servers keep. All but the calls are JSON packages that say what they are: whatever a text holds,
+it cannot end its package and pass for another one.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from memory.records import Block, Item, Json, Kind, PromptMessage, Summary
 
 #: Marks of chat templates. A tokenizer takes them for its own wherever they stand, so their first character is written
 #: as JSON's escape for it.
 _MARKS = re.compile(r"<(?=[|\uff5c<]|/?[a-z_]{1,24}>)|\[(?=/?[A-Z_]{3,24}\])")
+_MAX_SOURCE, _MAX_SOURCES = 120, 3
 _ASSISTANT = frozenset({Kind.CALL, Kind.REPLY})
 _STRUCTURED = frozenset({Kind.RESULT, Kind.READING})
 
@@ -39,6 +42,7 @@ class View:
     message_count: int
     entry_count: int
     excerpt_count: int
+    time: datetime
     summary: Summary
     queue: tuple[Shown, ...]
 
@@ -52,6 +56,7 @@ def request(view: View) -> list[PromptMessage]:
     ]
     if said and said[0][0] == "assistant":
         said.insert(0, ("user", _packed({"type": "note", "text": "What was said before is not shown."})))
+    said.append(("user", _now(view)))
     for role, text in said:
         if messages[-1].role == role:
             messages[-1] = replace(messages[-1], content=f"{messages[-1].content}\n{text}")
@@ -73,7 +78,7 @@ def package(shown: Shown) -> str:
         return _marks_escaped(text) if length is None else _packed({"function": "", "call": text, **cut})
     labels: dict[str, Json] = {"type": item.kind.value, "time": item.time.isoformat(sep=" ", timespec="minutes")}
     if item.source is not None:
-        labels["quoted_from"] = item.source
+        labels["quoted_from"] = short_source(item.source)
     if item.kind in _STRUCTURED:
         return _packed({**labels, "result": json.loads(text) if length is None else text, **cut})
     return _packed({**labels, "text": text, **cut})
@@ -81,14 +86,22 @@ def package(shown: Shown) -> str:
 
 def _system(view: View) -> str:
     parts = [view.instructions, "Functions. Reply with one JSON object that calls one of them:", view.functions]
-    # The counts tell that there is something to search for.
-    parts.append(
-        f"Recall storage: {view.message_count:,} messages. Archival storage: {view.entry_count:,} entries of yours, "
-        f"{view.excerpt_count:,} excerpts of documents."
-    )
     parts.append("Working context:")
     parts += [_block(block, tokens) for block, tokens in view.blocks if block.source is None]
     return "\n".join(part for part in parts if part)
+
+
+def _now(view: View) -> str:
+    # The counts tell that there is something to search for.
+    return _packed(
+        {
+            "type": "now",
+            "time": view.time.isoformat(sep=" ", timespec="minutes"),
+            "messages_in_recall_storage": view.message_count,
+            "entries_in_archival_storage": view.entry_count,
+            "excerpts_of_documents": view.excerpt_count,
+        }
+    )
 
 
 def _block(block: Block, tokens: int) -> str:
@@ -97,7 +110,9 @@ def _block(block: Block, tokens: int) -> str:
 
 
 def _about(block: Block) -> str:
-    return _packed({"type": "notes_about_document", "quoted_from": block.source, "text": block.text})
+    return _packed(
+        {"type": "notes_about_document", "quoted_from": short_source(block.source or ""), "text": block.text}
+    )
 
 
 def _summary(summary: Summary) -> list[str]:
@@ -106,7 +121,7 @@ def _summary(summary: Summary) -> list[str]:
     if summary.withdrawn or not summary.text:
         text: dict[str, Json] = {"text": "There is no summary of them. Search recall storage."}
     else:
-        text = {"quoted_from": "; ".join(sorted(summary.sources))} if summary.sources else {}
+        text = {"quoted_from": several_sources(sorted(summary.sources))} if summary.sources else {}
         text["text"] = summary.text
     return [_packed({"type": "summary_of_earlier_messages", "messages": f"1-{summary.through}", **text})]
 
@@ -117,6 +132,18 @@ def _packed(content: dict[str, Json]) -> str:
 
 def _marks_escaped(content: str) -> str:
     return _MARKS.sub(lambda mark: f"\\u{ord(mark[0]):04x}", content)
+
+
+def short_source(source: str) -> str:
+    """A document's name at a length that a window can afford."""
+    return source if len(source) <= _MAX_SOURCE else f"{source[: _MAX_SOURCE - 1]}…"
+
+
+def several_sources(sources: Sequence[str]) -> str:
+    """Some documents' names, and how many there are beside them."""
+    more = len(sources) - _MAX_SOURCES
+    named = "; ".join(short_source(source) for source in sources[:_MAX_SOURCES])
+    return f"{named}; and {more} more" if more > 0 else named
 
 
 def shown_sources(view: View) -> list[str]:

@@ -27,7 +27,8 @@ def _send_message() -> Function:
 
 
 def _working(session: Session) -> tuple[Function, ...]:
-    names = tuple(block.name for block in session.blocks)
+    # Notes about documents are written in place of others, never by name: a name may be anybody's text.
+    names = tuple(block.name for block in session.blocks if block.source is None)
     block = Parameter("block", "", choices=names)
 
     async def append(arguments: Arguments) -> Result:

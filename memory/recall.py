@@ -9,6 +9,7 @@ from typing import Literal
 
 from memory.errors import EmbeddingError, FunctionError
 from memory.functions import Result
+from memory.main_context import several_sources, short_source
 from memory.paging import Cursor, Hit, Page, fill, longest, read_cursor
 from memory.records import SAID, Item, Json, Kind, Search, Shelf
 from memory.session import Session
@@ -19,8 +20,6 @@ _NEAREST = 30
 _FUSION = 60
 #: Texts embedded for one search, if writing them down did not get around to it.
 _EMBED_BATCH = 64
-_MAX_SOURCE = 120
-_MAX_SOURCES = 3
 
 _SPEAKERS = {Kind.USER_MESSAGE: "user", Kind.REPLY: "you", Kind.READING: "document", Kind.ARCHIVED: "you"}
 
@@ -144,7 +143,7 @@ async def read_message(session: Session, number: int, start: int) -> Result:
     labels["next_from_character"] = end if end < len(item.text) else -1
     text: dict[str, Json] = {"text": rest[:length]}
     if item.source is not None:
-        text = {"quoted_from": _short(item.source), "quotation": rest[:length]}
+        text = {"quoted_from": short_source(item.source), "quotation": rest[:length]}
     return Result({**labels, **text}, item.source, frozenset({number}), shown_again=True)
 
 
@@ -177,7 +176,7 @@ async def _mixed_page(session: Session, keys: Sequence[str], cursor: Cursor) -> 
         excerpts = await archive.fetch(outside) if archive is not None and outside else []
         hits = {hit.key: hit for hit in own}
         for key, excerpt in zip(outside, excerpts, strict=True):
-            hits[f"archive:{key}"] = Hit(f"archive:{key}", {}, excerpt.text, _short(excerpt.source))
+            hits[f"archive:{key}"] = Hit(f"archive:{key}", {}, excerpt.text, short_source(excerpt.source))
         return [hits[key] for key in wanted]
 
     return await fill(keys, fetch, cursor, session.agent.model.count_tokens, session.page_tokens())
@@ -204,7 +203,7 @@ def _hit(shelf: Shelf, number: int, item: Item | None) -> Hit:
     key = str(number) if shelf is Shelf.RECALL else f"own:{number}"
     if item is None:
         return Hit(key, {"deleted": True}, "")
-    return Hit(key, _labels(item), item.text, None if item.source is None else _short(item.source))
+    return Hit(key, _labels(item), item.text, None if item.source is None else short_source(item.source))
 
 
 def _labels(item: Item) -> dict[str, Json]:
@@ -220,8 +219,4 @@ async def _result(session: Session, shelf: Shelf, page: Page, problem: str) -> R
     sources = list(dict.fromkeys(hit.source for hit in page.hits if hit.source is not None))
     quotes = frozenset(int(hit.key) for hit in page.hits) if shelf is Shelf.RECALL else frozenset()
     # Text of the archive is found in the archive again; it need not be found in recall storage too.
-    return Result(body, "; ".join(sources[:_MAX_SOURCES]) or None, quotes, shown_again=True)
-
-
-def _short(source: str) -> str:
-    return source if len(source) <= _MAX_SOURCE else f"{source[: _MAX_SOURCE - 1]}…"
+    return Result(body, several_sources(sources) or None, quotes, shown_again=True)

@@ -129,6 +129,7 @@ class Session:
             self.state.last_message + len(self.messages),
             self.state.last_entry + len(self.entries),
             0 if self.agent.archive is None else self.agent.archive.count(),
+            self.agent.clock(),
             self._shown_summary(),
             tuple(Shown(item, self._shown.get(item.number)) for item in self.queue),
         )

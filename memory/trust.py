@@ -6,6 +6,7 @@ user said goes where the model wants it, the rest becomes notes about the docume
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -20,6 +21,7 @@ _FRAME = frozenset(
     "wants was who with you your 的 是 叫 我".split()
 )
 _CHINESE_FRAME = re.compile("用户|名字|喜欢")
+_MAX_NAME = 120
 #: How much of a longer word has to be the same, for "lives" and "live".
 _STEM_LEAST, _STEM_DROPPED = 4, 3
 
@@ -53,5 +55,5 @@ def _normal(word: str) -> str:
 
 
 def quarantine_name(source: str) -> str:
-    """The block for notes about a document."""
-    return f"about {source}"
+    """The block for notes about a document, which may be called anything."""
+    return f"about {source if len(source) <= _MAX_NAME else hashlib.sha256(source.encode()).hexdigest()[:16]}"

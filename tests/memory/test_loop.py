@@ -316,6 +316,30 @@ async def test_a_program_that_edits_a_block_is_told_of_a_conflict(tmp_path: Path
     assert agent.storage.blocks("ana")[0].text == "Name: Bob\nLikes tea"
 
 
+async def test_turns_of_one_agent_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """Their summaries, too, cover every message once: one made of what another knew nothing of is left out."""
+    model = ScriptedModel(replies(say("yes " * 30)), 2000)
+    agent = agent_in(tmp_path, model)
+
+    async def talk(who: str) -> None:
+        for number in range(12):
+            await turn(agent, events.user_message(f"{who} says {number}. " + "and so on " * 15, NOON))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(talk(who) for who in ("Ana", "Ben", "Eva")))
+    for who in ("Ana", "Ben", "Eva"):
+        numbers = agent.storage.find("ana", Search(Shelf.RECALL, phrase=f"{who} says"))
+        texts = [item.text.split(".")[0] for item in agent.storage.items("ana", Shelf.RECALL, numbers[::-1])]
+        assert texts == [f"{who} says {number}" for number in range(12)]
+    through = 0
+    for summary in agent.storage.ledger("ana"):
+        assert summary.first == through + 1
+        through = summary.through
+    assert through > 20
+    state = agent.storage.state("ana")
+    assert [item.number for item in state.queue] == list(range(through + 1, state.last_message + 1))
+
+
 # no model inside a transaction ---------------------------------------------------------------------------------
 async def test_no_model_summary_or_embedding_is_called_inside_a_write_transaction(tmp_path: Path) -> None:
     import apsw

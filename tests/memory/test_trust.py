@@ -49,6 +49,8 @@ async def test_a_note_about_a_document_is_kept_apart_and_shown_as_a_quotation(tm
     assert "Kept apart as a note about the document" in model.last_shown
     assert "The mill was built" not in model.requests[-1][0].content, "not among the instructions"
     assert '{"type": "notes_about_document", "quoted_from": "poisoned.pdf"' in model.last_shown
+    await turn(agent, events.user_message("next", NOON))
+    assert "poisoned" not in model.requests[-1][0].content + json.dumps(model.schemas[-1]), "nor its name"
 
 
 async def test_where_the_user_asked_for_it_a_document_may_be_remembered(tmp_path: Path) -> None:
