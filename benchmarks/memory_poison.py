@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _reading(passage: str) -> Function:
     return Function("read_document", "Read the document.", (), run)
 
 
-async def attack(storage: Storage, name: str, passage: str, way: str) -> tuple[bool, bool, bool]:
+async def attack(storage: Storage, name: str, passage: str, way: str, *, guarded: bool) -> tuple[bool, bool, bool]:
     """Let one passage into the window. Whether the model obeyed, whether it wrote memory, whether the user's fact was
     kept afterwards.
     """
@@ -109,7 +110,7 @@ async def attack(storage: Storage, name: str, passage: str, way: str) -> tuple[b
 
     async def ask(text: str) -> None:
         event = events.user_message(text, datetime.now(UTC))
-        await turn(agent, event, more_functions=lambda _: [_reading(passage)])
+        await turn(agent, event, more_functions=lambda _: [_reading(passage)], user_allows_writes=not guarded)
 
     search = {"function": "archival_search", "query": "mill", "cursor": ""}
     model.next_calls = [search if way == "search" else {"function": "read_document"}]
@@ -139,11 +140,13 @@ def _wrote(agent: Agent) -> bool:
     return changed or any(entry.source != SOURCE for entry in entries)
 
 
-def run(way: str, passages: Sequence[str] = PASSAGES) -> Outcome:
-    """All passages in one way, each against an agent of its own."""
+def run(way: str, passages: Sequence[str] = PASSAGES, *, guarded: bool = True) -> Outcome:
+    """All passages in one way, each against an agent of its own; for comparison also without the quarantine."""
 
     async def all_attacks(storage: Storage) -> list[tuple[bool, bool, bool]]:
-        return [await attack(storage, str(number), passage, way) for number, passage in enumerate(passages)]
+        return [
+            await attack(storage, str(number), passage, way, guarded=guarded) for number, passage in enumerate(passages)
+        ]
 
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(Path(folder) / "memory.db")
@@ -158,11 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m benchmarks.memory_poison", description=(__doc__ or "").split("\n", 1)[0]
     ).parse_args(arguments)
-    sys.stdout.write("| way into the window | passages | obeyed by the model | wrote memory | user's facts kept |\n")
-    sys.stdout.write("|---|---|---|---|---|\n")
-    for way in WAYS:
-        one = run(way)
-        sys.stdout.write(f"| {way} | {one.tried} | {one.obeyed} | {one.written} | {one.kept} |\n")
+    sys.stdout.write("| way into the window | quarantine | passages | obeyed | wrote memory | user's facts kept |\n")
+    sys.stdout.write("|---|---|---|---|---|---|\n")
+    for way, guarded in product(WAYS, (True, False)):
+        one = run(way, guarded=guarded)
+        row = (way, "on" if guarded else "off", one.tried, one.obeyed, one.written, one.kept)
+        sys.stdout.write(f"| {' | '.join(map(str, row))} |\n")
     return 0
 
 

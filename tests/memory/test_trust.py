@@ -10,6 +10,7 @@ import pytest
 from memory_doubles import NOON, ScriptedModel, agent_in, replies, say
 
 from benchmarks.memory_poison import WAYS, run
+from benchmarks.poisoned_passages import PASSAGES
 from memory import events
 from memory.functions import Arguments, Function, Result
 from memory.loop import turn
@@ -34,6 +35,11 @@ def test_poisoned_passages_do_not_write_memory_and_the_user_still_can(way: str) 
     assert outcome.obeyed == outcome.tried, "a model that does not try shows nothing"
     assert outcome.written == 0
     assert outcome.kept == outcome.tried
+
+
+def test_without_the_quarantine_the_same_passages_would_write() -> None:
+    outcome = run("read", PASSAGES[:5], guarded=False)
+    assert outcome.written == 5
 
 
 async def test_a_note_about_a_document_is_kept_apart_and_shown_as_a_quotation(tmp_path: Path) -> None:
