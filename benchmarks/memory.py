@@ -144,8 +144,8 @@ def measure_search(folder: Path, sizes: Sequence[int]) -> None:
     """Times of each kind of search, and of opening, at growing sizes."""
     queries = searches()
     columns = [name for name, _ in queries]
-    _print(f"| messages | first by meaning | {' | '.join(columns)} | disk / text |")
-    _print("|---" * (len(columns) + 3) + "|")
+    _print(f"| messages | first by meaning | {' | '.join(columns)} | forget one | disk / text |")
+    _print("|---" * (len(columns) + 4) + "|")
     for size in sizes:
         path = folder / f"search-{size}.db"
         storage = open_storage(path)
@@ -155,6 +155,7 @@ def measure_search(folder: Path, sizes: Sequence[int]) -> None:
         # The first reads the vectors into memory.
         first, *cells = [_median(run, storage, size, 1 if place == 0 else _REPEATS)
                          for place, (_, run) in enumerate([queries[-1], *queries])]  # fmt: skip
+        cells.append(_median(_forget, storage, size, 1))
         storage.close()
         ratio = sum(file.stat().st_size for file in folder.glob(f"{path.name}*")) / text
         _print(f"| {size:,} | {first} | {' | '.join(cells)} | {ratio:.2f} |")
@@ -172,12 +173,16 @@ def _nearest(storage: Storage, size: int) -> list[int]:
     return storage.nearest(_NAME, Shelf.RECALL, _EMBEDDER, [1.0] + [0.0] * (_DIMENSIONS - 1), size, 30)
 
 
+def _forget(storage: Storage, size: int) -> object:
+    return storage.forget(_NAME, [size // 2])
+
+
 def searches() -> list[tuple[str, _Run]]:
     """What is searched for, the last by meaning."""
     words = vocabulary()
     return [
         ("rare phrase", _rare),
-        ("frequent word", _find(phrase=words[0])),
+        ("frequent syllable (scan)", _find(phrase=words[0])),
         ("within a word", _find(phrase=words[9000][1:])),
         ("two Chinese characters", _find(phrase="检索")),
         ("sign alone (scan)", _find(phrase="$")),

@@ -19,7 +19,7 @@ from memory.errors import EmbeddingError
 from memory.records import AgentState, Block, Forgotten, Item, Search, Shelf, Summary, Turn, storable
 from memory.sqlite_connections import BUSY_TIMEOUT_SECONDS, Connections, Reach, pass_by, prepare_file
 from memory.sqlite_items import DRAWERS
-from memory.sqlite_schema import SPAN_BITS, Drawer, RowRange, number_of, row_of, row_range
+from memory.sqlite_schema import NUMBERS, SPAN_BITS, Drawer, RowRange, number_of, row_of, row_range
 from memory.sqlite_text import Rows, find_phrase, rank_words
 from memory.sqlite_vectors import VectorMemory, encode, nearest, put_codes
 from memory.storage import Place, Storage
@@ -95,11 +95,8 @@ class SqliteStorage:
             drawers = DRAWERS[search.shelf] if search.everything else (_SEARCHED[search.shelf],)
             ranges = [row_range(row, drawer, through) for drawer in drawers]
             if search.words:
-                return [
-                    number_of(found) for within in ranges for found in rank_words(db, within, search.words).tolist()
-                ]
-            found = np.concatenate([_found(db, within, search) for within in ranges])
-            return sorted(map(number_of, found.tolist()), reverse=True)
+                return _numbers_of([rank_words(db, within, search.words) for within in ranges])
+            return sorted(_numbers_of([_found(db, within, search) for within in ranges]), reverse=True)
 
     def without_vector(self, agent: str, model: str, limit: int) -> list[tuple[Place, str]]:
         with self._connections.read() as db:
@@ -183,6 +180,12 @@ class SqliteStorage:
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _numbers_of(rows: Sequence[Rows]) -> list[int]:
+    """The numbers in several arrays of rowids, one after the other."""
+    numbers: list[int] = (np.concatenate(rows) & np.int64(NUMBERS)).tolist()
+    return numbers
 
 
 _DATED = f"""

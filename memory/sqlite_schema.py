@@ -22,7 +22,8 @@ _NUMBER_BITS = 38
 #: How many of a rowid's last bits a span leaves out.
 SPAN_BITS = 6
 _DRAWER_BITS = 2
-_NUMBERS = (1 << _NUMBER_BITS) - 1
+#: The bits of a rowid that are the number.
+NUMBERS = (1 << _NUMBER_BITS) - 1
 
 
 class Drawer(IntEnum):
@@ -44,13 +45,13 @@ class RowRange:
 def row_range(agent_row: int, drawer: Drawer, through: int | None = None) -> RowRange:
     """The rowids of a drawer up to the number ``through``."""
     base = (agent_row << _DRAWER_BITS | drawer) << _NUMBER_BITS
-    return RowRange(base + 1, base + (_NUMBERS if through is None else through))
+    return RowRange(base + 1, base + (NUMBERS if through is None else through))
 
 
 def drawer_range(within: RowRange) -> RowRange:
     """All rowids of the drawer that a range lies in."""
     base = within.low >> _NUMBER_BITS << _NUMBER_BITS
-    return RowRange(base + 1, base + _NUMBERS)
+    return RowRange(base + 1, base + NUMBERS)
 
 
 def row_of(agent_row: int, drawer: Drawer, number: int) -> int:
@@ -60,7 +61,7 @@ def row_of(agent_row: int, drawer: Drawer, number: int) -> int:
 
 def number_of(row: int) -> int:
     """The number in a rowid."""
-    return row & _NUMBERS
+    return row & NUMBERS
 
 
 def drawer_of(row: int) -> Drawer:

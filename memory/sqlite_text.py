@@ -181,7 +181,7 @@ def _matching(db: apsw.Connection, within: RowRange, expression: str) -> Rows:
         "SELECT group_concat(rowid) FROM full_text WHERE full_text MATCH ? AND rowid BETWEEN ? AND ?",
         (expression, within.low, within.high),
     )
-    return np.array(joined.split(",") if joined else [], dtype=np.int64)
+    return np.fromstring(joined or "", dtype=np.int64, sep=",")
 
 
 def _holding(texts: Iterable[tuple[int, str]], folded: str) -> list[int]:
