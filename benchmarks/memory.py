@@ -166,7 +166,7 @@ def _find(**what: str | datetime) -> _Run:
 
 
 def _rare(storage: Storage, size: int) -> list[int]:
-    return storage.find(_NAME, Search(Shelf.RECALL, phrase=f" {size // 10 * 5}"))
+    return storage.find(_NAME, Search(Shelf.RECALL, phrase=f" {size // 20 * 10 + 5}"))
 
 
 def _nearest(storage: Storage, size: int) -> list[int]:
@@ -183,7 +183,7 @@ def searches() -> list[tuple[str, _Run]]:
     return [
         ("rare phrase", _rare),
         ("frequent syllable (scan)", _find(phrase=words[0])),
-        ("within a word", _find(phrase=words[9000][1:])),
+        ("within a word", _find(phrase=words[3500][1:])),
         ("two Chinese characters", _find(phrase="检索")),
         ("sign alone (scan)", _find(phrase="$")),
         ("five words, ranked", _find(words=" ".join(words[place] for place in (3, 40, 900, 4000, 9000)))),
