@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graphreader.errors import ServeError
 from graphreader.serve import probe, server, state, supervisor
-from graphreader.serve.launch import Endpoint, MakeLaunch, OnProgress, plan_vllm
+from graphreader.serve.launch import Endpoint, MakeLaunch, OnProgress, checked_port, plan_vllm
 from graphreader.serve.locking import locked
 from graphreader.serve.logs import new_log
 from graphreader.serve.options import ServeOptions
@@ -35,10 +35,13 @@ def serve_foreground(
     """Run the server until Ctrl-C or SIGTERM; call it from the main thread.
 
     ``on_line`` gets each line of its log, ``on_ready`` the endpoint once it answers, and again after a restart; both on
-    other threads. Raises ``ServeError`` where a server runs already or this one ends by itself.
+    other threads. Raises ``ServeError`` where a server runs already, the port is in use, or this one ends by itself,
+    and what ``plan_vllm`` raises.
     """
     paths, model, options = paths or state.default_paths(), server.canonical_name(model), options or ServeOptions()
     _refuse_another(paths)  # before weights are converted
+    if options.port is not None:
+        checked_port(options.port)
     launch = plan(model, options, cache_folder, on_progress)
     with locked(paths.lock, _LOCK_TIMEOUT_SECONDS):
         _refuse_another(paths)
