@@ -100,8 +100,20 @@ def _follow(
             if anew.is_set():
                 anew.clear()
                 said_ready = False
-            if not said_ready and probe.is_healthy(own.base_url):
-                if (endpoint := server.endpoint_of(own)) is not None:
-                    said_ready = True
-                    on_ready(endpoint)
+            if not said_ready:
+                said_ready = _say_ready(own, on_line, on_ready)
             stopping.wait(_POLL_SECONDS)
+
+
+def _say_ready(own: ServerState, on_line: Callable[[str], None], on_ready: Callable[[Endpoint], None]) -> bool:
+    """Whether there is nothing more to wait for: it answers, or somebody else does in its place."""
+    if not probe.is_healthy(own.base_url):
+        return False
+    try:
+        endpoint = server.endpoint_of(own)
+    except ServeError as error:
+        on_line(str(error))
+        return True
+    if endpoint is not None:
+        on_ready(endpoint)
+    return endpoint is not None
