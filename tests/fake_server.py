@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from graphreader.serve import state
-from graphreader.serve.launch import Launch, MakeLaunch
+from graphreader.serve.launch import Launch, MakeLaunch, free_port
 from graphreader.serve.options import ServeOptions
 from graphreader.serve.state import ServerPaths
 
@@ -21,9 +20,7 @@ def plan(*flags: str) -> MakeLaunch:
     """What ``launch.plan_vllm`` does, for the fake with these flags."""
 
     def make(model: str, options: ServeOptions, cache_folder: object, on_progress: object) -> Launch:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        port = options.port or free_port()
         line = [sys.executable, str(FAKE), str(port), model, *flags]
         return Launch(line, {**os.environ, "VLLM_API_KEY": "key"}, f"http://127.0.0.1:{port}/v1", "key")
 

@@ -67,7 +67,12 @@ def _fit_gpu(config: Mapping[str, Any], request: PlanRequest, options: ServeOpti
     if machine.gpu_memory_bytes is None:
         unknown = "The memory of the GPU is not known here: whether the window fits, vLLM finds out when it has loaded."
         return Fit(make_plan(config, request), None, (unknown,))
-    return Fit(_longest_that_fits(config, request, options), None)
+    fitting = _longest_that_fits(config, request, options)
+    unbounded = replace(request, memory_bytes=None, context_tokens=fitting.max_model_len)
+    measured = (
+        "What is left for the KV cache vLLM measures when it has loaded: the capacity told before is an estimate."
+    )
+    return Fit(replace(fitting, warnings=make_plan(config, unbounded).warnings), None, (measured,))
 
 
 def _fit_cpu(config: Mapping[str, Any], request: PlanRequest, options: ServeOptions, machine: Hardware) -> Fit:

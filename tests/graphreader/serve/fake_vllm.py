@@ -34,7 +34,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.headers["Authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
             self.send_error(401)
         else:
-            self.reply(json.dumps({"data": [{"id": MODEL, "max_model_len": 512}]}))
+            adapter = {"id": "an-adapter", "max_model_len": None}
+            self.reply(json.dumps({"data": [{"id": MODEL, "max_model_len": 512}, adapter]}))
 
     def do_POST(self) -> None:
         global COUNTED

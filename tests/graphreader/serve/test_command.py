@@ -218,3 +218,22 @@ def test_one_cpu_of_each_physical_core(cpus: list[int]) -> None:
 
 def test_cores_where_the_system_tells_nothing(tmp_path: Path) -> None:
     assert hardware.physical_cores([0, 3], tmp_path) == (0, 3)
+
+
+SMI = "0, GPU-aaaa, 81559\n1, GPU-bbbb, 40960\n2, GPU-cccc, [N/A]\n"
+
+
+@pytest.mark.parametrize(
+    ("visible", "mib"),
+    [(None, [81559, 40960]), ("1", [40960]), ("GPU-aa", [81559]), ("0, 1", [81559, 40960]), ("", []), ("2", [])],
+)
+def test_the_gpus_that_may_be_used(visible: str | None, mib: list[int]) -> None:
+    assert hardware.parse_gpu_memories(SMI, visible) == [count * 2**20 for count in mib]
+    assert hardware.parse_gpu_memories("no devices were found\n", visible) == []
+
+
+def test_memory_nodes_are_counted(tmp_path: Path) -> None:
+    assert hardware.numa_node_count(tmp_path) == 1
+    for name in ("node0", "node1", "online", "nodelist"):
+        (tmp_path / name).mkdir()
+    assert hardware.numa_node_count(tmp_path) == 2

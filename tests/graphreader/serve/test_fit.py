@@ -135,6 +135,9 @@ def test_on_a_gpu_the_plan_only_refuses() -> None:
     fitted = fit(QWEN25_15B, WEIGHTS_BYTES, ServeOptions(context_tokens=65_536), GPU)
     assert fitted.kv_cache_gib is None
     assert fitted.plan.max_model_len == 65_536
+    assert fitted.plan.capacity_tokens is not None
+    said = [*fitted.warnings, *fitted.plan.warnings]
+    assert [warning for warning in said if "estimate" in warning] == list(fitted.warnings)
     with pytest.raises(PlanError, match="--context"):
         fit(QWEN25_15B, WEIGHTS_BYTES, ServeOptions(context_tokens=4_000_000), GPU)
     unknown = fit(QWEN25_15B, WEIGHTS_BYTES, ServeOptions(context_tokens=65_536), replace(GPU, gpu_memory_bytes=None))

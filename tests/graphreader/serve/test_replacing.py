@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fake_server import FAKE, all_gone, eventually, plan, processes
 
 from graphreader.errors import ServeError
-from graphreader.serve import server, state
+from graphreader.serve import foreground, launch, server, state
 from graphreader.serve.options import ServeOptions, differences
 from graphreader.serve.state import ServerPaths
 
@@ -34,6 +36,25 @@ def test_other_options_take_the_place_of_an_idle_server(paths: ServerPaths) -> N
     assert all_gone(old)
     assert ("note", "The server of tiny is replaced: context tokens unset, not 32768.") in said
     assert server.ensure_running("tiny", LONG, paths=paths, plan=plan("dies")) == second
+
+
+def test_a_wished_port_may_be_that_of_the_server_in_the_way(paths: ServerPaths) -> None:
+    port = launch.free_port()
+    first = server.ensure_running("tiny", ServeOptions(port=port), paths=paths, plan=plan())
+    second = server.ensure_running("tiny", replace(LONG, port=port), paths=paths, plan=plan())
+    assert first.base_url == second.base_url == f"http://127.0.0.1:{port}/v1"
+
+
+def test_a_wished_port_that_others_use(paths: ServerPaths) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        options = ServeOptions(port=listener.getsockname()[1])
+        with pytest.raises(ServeError, match=r"is in use.*use --port \d+, or leave --port out"):
+            server.ensure_running("tiny", options, paths=paths, plan=plan())
+        with pytest.raises(ServeError, match=r"is in use.*use --port \d+"):
+            foreground.serve_foreground("tiny", options, paths=paths, plan=plan(), on_ready=print, on_line=print)
+    assert server.running(paths) is None
 
 
 def test_a_busy_server_keeps_its_options(paths: ServerPaths) -> None:

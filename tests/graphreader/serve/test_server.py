@@ -203,7 +203,7 @@ def test_one_server_at_a_time(paths: ServerPaths) -> None:
 
 def test_somebody_elses_server_at_the_port_is_told_apart(paths: ServerPaths) -> None:
     endpoint = server.ensure_running("tiny", paths=paths, plan=plan())
-    with pytest.raises(ServeError, match="serves tiny, not other"):
+    with pytest.raises(ServeError, match="serves tiny, an-adapter, not other"):
         probe.served_context_tokens(endpoint.base_url, "key", "other")
     assert probe.served_context_tokens(endpoint.base_url, "wrong key", "tiny") is None
 
