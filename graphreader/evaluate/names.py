@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 from dataclasses import replace
 
-from graphreader.agent import workflow
 from graphreader.agent.answer import Conclusion
 from graphreader.agent.context import RunContext, StartNode
 from graphreader.agent.relevance import relevance_of
@@ -64,6 +63,8 @@ async def _by_name(asking: Asking) -> tuple[StartNode, ...]:
 
 
 async def _explored(asking: Asking, context: RunContext, variant: str) -> Outcome:
+    from graphreader.agent import workflow
+
     run_id = hashlib.sha256(f"{variant}\n{asking.key}".encode()).hexdigest()[:16]
     state = await workflow.run(context, run_id)
     result = state["result"]
