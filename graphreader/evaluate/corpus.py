@@ -78,8 +78,9 @@ class Corpus:
         return [self._moved(piece) for piece in case.evidence if piece.document in self.ids]
 
     def gold(self, case: Case) -> list[GoldSpan]:
-        """The characters of the gold evidence of a question: of a page, all of it."""
-        return [span for piece in self.evidence(case) if (span := self._span(piece)) is not None]
+        """The characters of the gold evidence of a question: of a page all of it, unless a finer piece stands on it."""
+        spans = [span for piece in self.evidence(case) if (span := self._span(piece)) is not None]
+        return [span for span in dict.fromkeys(spans) if not any(_lies_in(other, span) for other in spans)]
 
     def spans(self, document_id: str, start: int, end: int) -> list[Span]:
         """Characters of the library as the dataset names them: a span for each page that they stand on."""
@@ -112,6 +113,12 @@ class Corpus:
             return GoldSpan(document_id, piece.start, piece.end)
         pages = self._layout(document_id).pages
         return next((GoldSpan(document_id, page.start, page.end) for page in pages if page.number == piece.page), None)
+
+
+def _lies_in(inner: GoldSpan, outer: GoldSpan) -> bool:
+    """Whether one span is a part of another and not the whole of it."""
+    same = inner.document_id == outer.document_id and inner != outer
+    return same and outer.start <= inner.start and inner.end <= outer.end
 
 
 def index_documents(reader: GraphReader, dataset: Dataset, folder: Path, facts: FactsKind) -> Corpus:

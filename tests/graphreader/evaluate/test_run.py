@@ -101,6 +101,22 @@ def test_gold_is_shown_and_nothing_else(open_reader: OpenReader, tmp_path: Path,
     assert "bee hall" not in prompt
 
 
+def test_of_a_page_and_a_sentence_on_it_the_sentence_is_gold(
+    open_reader: OpenReader, tmp_path: Path, model: ScriptedModel
+) -> None:
+    from dataclasses import replace
+
+    from graphreader.evaluate.cases import GoldEvidence, Unit
+
+    dataset = mill_dataset(1)
+    page = GoldEvidence("tides", Unit.PAGE, page=1)
+    case = replace(dataset.cases[0], evidence=(page, *dataset.cases[0].evidence))
+    with open_reader() as reader:
+        run = evaluate(replace(dataset, cases=(case,)), reader, modes=["gold"], out=tmp_path / "run")
+    assert "Lowick" not in model.calls[0][1]
+    assert run.records[0].evidence["read"] == {"page": 1.0, "sentence": 1.0}
+
+
 def test_closed_book_is_told_nothing(open_reader: OpenReader, tmp_path: Path, model: ScriptedModel) -> None:
     with open_reader() as reader:
         evaluate(mill_dataset(1), reader, modes=["closed-book"], out=tmp_path / "run")
