@@ -129,7 +129,7 @@ async def _by_whole(
     chunks = {chunk.id: chunk for chunk in reading.chunks}
     conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
     remember_sent(library, endpoint_of(settings, gate.model), reading, gate.usage.cached_tokens)
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in reading.excerpts]
+    evidence = [[item.document_id, item.start, item.end] for item in reading.excerpts]
     trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
     on_step(trace[-1])
     if reading.part:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphreader.cli_shared import guarded
+
 if TYPE_CHECKING:
     from graphreader.evaluate.run import Watch
     from graphreader.settings import Settings
     from graphreader.terminal import Terminal
 
-_EXIT_FAILED, _EXIT_INTERRUPTED = 1, 130
 #: Between two lines of progress, in a terminal (where each takes the place of the last) and in a file.
 _LIVE_SECONDS, _LOGGED_SECONDS = 0.5, 30.0
 
@@ -43,7 +44,7 @@ def evaluate(
     from graphreader.evaluate.run import Options, evaluate
     from graphreader.reader import GraphReader
 
-    with _guarded() as terminal:
+    with guarded() as terminal:
         settings = _settings(concurrency)
         questions = load_dataset(dataset, pooled=pooled)
         with (
@@ -73,7 +74,7 @@ def report(
     """Compare runs: writes report.html, one file of its own, and report.json."""
     from graphreader.evaluate.report import write_report
 
-    with _guarded() as terminal:
+    with guarded() as terminal:
         page, data = write_report(folders, out or folders[0])
         terminal.say(f"{page}: open it in a browser.")
         sys.stdout.write(json.dumps({"html": str(page), "json": str(data)}) + "\n")
@@ -116,20 +117,3 @@ def _progress(terminal: Terminal) -> Iterator[Watch]:
         progress = RunProgress(status.update, _LIVE_SECONDS)
         yield Watch(progress.start, progress.record)
     console.print(progress.line())
-
-
-@contextmanager
-def _guarded() -> Iterator[Terminal]:
-    """A terminal; errors that are meant for the user become one sentence on stderr and an exit code."""
-    from graphreader.errors import GraphReaderError
-    from graphreader.terminal import Terminal
-
-    with Terminal() as terminal:
-        try:
-            yield terminal
-        except GraphReaderError as error:
-            terminal.warn(str(error))
-            raise typer.Exit(_EXIT_FAILED) from error
-        except KeyboardInterrupt as interrupt:
-            terminal.warn("Interrupted. What was finished is kept; the same command goes on from there.")
-            raise typer.Exit(_EXIT_INTERRUPTED) from interrupt

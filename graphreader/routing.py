@@ -87,7 +87,8 @@ def best_coverage(question: str, found: SearchResult) -> float | None:
 def pace_of(answers: Sequence[Mapping[str, Any]], endpoint: str) -> Pace:
     """The pace that recorded answers of ``endpoint`` tell.
 
-    No answer takes less than reading its prompt, so each sets a bound; the lowest is the nearest to the truth.
+    No answer takes less than reading its prompt, so each sets a bound; the lowest is the nearest to the truth. A token
+    of a far longer prompt costs more than it tells, since attention grows with the square of the length.
     """
     own = [answer for answer in answers if answer.get("endpoint") == endpoint]
     bounds = []
