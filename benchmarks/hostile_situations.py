@@ -142,7 +142,7 @@ def interrupted(work: Path, rng: random.Random, scale: float, limit_seconds: flo
     """Ctrl-C while the graph is made; the same command then goes on to the end."""
     sources = _documents(work / "in", rng, scale)
     running = _index(work, *sources)
-    running.until(_rows(work / "library.db", "facts"), limit_seconds)
+    running.until(_rows(work / "library.db", "fact_groups"), limit_seconds)
     running.process.send_signal(signal.SIGINT)
     done = finish(running, limit_seconds)
     wrong = [f"after Ctrl-C: {problem}" for problem in problems_of(work / "library.db")]
@@ -204,8 +204,8 @@ SITUATIONS: dict[str, Situation] = {
     "removal_during_search": removal_during_search,
     "files_that_vanish": files_that_vanish,
     "killed_while_reading": _killed("the sources are read", "documents", "none"),
-    "killed_while_linking": _killed("the graph is made", "facts", "none"),
-    "killed_while_embedding": _killed("vectors are made", "vectors", _EMBEDDER),
+    "killed_while_linking": _killed("the graph is made", "fact_groups", "none"),
+    "killed_while_embedding": _killed("vectors are made", "vector_blocks", _EMBEDDER),
     "interrupted": interrupted,
     "disk_full": disk_full,
     "read_only_folder": read_only_folder,
