@@ -36,6 +36,7 @@ ORDER = [
     {"graphreader.connect"},
     {"graphreader.reader"},
     {"graphreader.facts_writer", "graphreader.terminal", "graphreader.terminal_plan"},
+    {"graphreader.cli_shared"},
     {"graphreader.cli_hosting"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
