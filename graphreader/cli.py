@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphreader.cli_hosting import doctor, plan, serve, stop
+from graphreader.cli_shared import EXIT_FAILED, EXIT_NOT_SAID, JsonOption, guarded, print_json
 from graphreader.records import FoundKind, Mode
 
 if TYPE_CHECKING:
     from graphreader.reader import GraphReader
     from graphreader.terminal import Terminal
-
-EXIT_FAILED, EXIT_NOT_SAID, EXIT_INTERRUPTED = 1, 3, 130
 
 
 class FactsOption(StrEnum):
@@ -43,7 +43,6 @@ class GraphFormat(StrEnum):
 LibraryOption = Annotated[
     Path | None, typer.Option("--library", "-l", help="Library file.", show_default=".graphreader/library.db")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 DocumentArgument = Annotated[str, typer.Argument(help="Id, title, file name or path of a document in the library.")]
 
 app = typer.Typer(
@@ -93,7 +92,7 @@ def ask(
         if trace is not None:
             _write(trace, json.dumps(result, ensure_ascii=False, indent=2))
         if as_json:
-            _print_json(result)
+            print_json(result)
         else:
             terminal.show_answer(answer)
         sys.stdout.flush()
@@ -121,7 +120,7 @@ def search(
     with _reader(library) as (reader, terminal):
         findings = reader.search(question, sources or [], kind=kind, top=top)
         if as_json:
-            _print_json([asdict(found) for found in findings.found])
+            print_json([asdict(found) for found in findings.found])
             for warning in findings.warnings:
                 terminal.say(f"Note: {warning}")
         else:
@@ -140,7 +139,7 @@ def documents(library: LibraryOption = None, as_json: JsonOption = False) -> Non
     with _reader(library, existing=True) as (reader, terminal):
         summaries = reader.documents()
         if as_json:
-            _print_json([asdict(summary) for summary in summaries])
+            print_json([asdict(summary) for summary in summaries])
         else:
             terminal.show_documents(summaries)
 
@@ -231,65 +230,13 @@ def remove(document: DocumentArgument, library: LibraryOption = None) -> None:
         terminal.say(f"Removed {reader.remove(document)}.")
 
 
-@app.command()
-def serve(
-    model: Annotated[
-        str | None, typer.Argument(help="Folder, hub id or packaged model. Default: the settings'.")
-    ] = None,
-) -> None:
-    """Run the model server in the foreground until Ctrl-C. Without it, `ask` starts one in the background."""
-    from graphreader.connect import serve_in_foreground
-    from graphreader.settings import Settings
-
-    with _guarded() as terminal:
-        serve_in_foreground(Settings.load(), model, terminal.say)
-
-
-@app.command()
-def stop() -> None:
-    """Stop the local model server."""
-    from graphreader.connect import stop_server
-
-    with _guarded() as terminal:
-        terminal.say("Stopped." if stop_server() else "No local model server is running.")
-
-
-@app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Say what is installed, which model and endpoint would be used, and how to mend what is missing."""
-    from graphreader.connect import diagnose
-    from graphreader.settings import Settings
-
-    with _guarded() as terminal:
-        checks = diagnose(Settings.load())
-        if as_json:
-            _print_json(checks)
-        else:
-            terminal.show_checks(checks)
-    if any(check["status"] == "missing" for check in checks):
-        raise typer.Exit(EXIT_FAILED)
+for command in (plan, serve, stop, doctor):
+    app.command()(command)
 
 
 def main() -> None:
     """Entry point of the console script."""
     app()
-
-
-@contextmanager
-def _guarded(live_steps: bool = False) -> Iterator[Terminal]:
-    """A terminal; errors that are meant for the user become one sentence on stderr and an exit code."""
-    from graphreader.errors import GraphReaderError
-    from graphreader.terminal import Terminal
-
-    with Terminal(live_steps) as terminal:
-        try:
-            yield terminal
-        except GraphReaderError as error:
-            terminal.warn(str(error))
-            raise typer.Exit(EXIT_FAILED) from error
-        except KeyboardInterrupt as interrupt:
-            terminal.warn("Interrupted. What was finished is kept; the same command goes on from there.")
-            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
 
 @contextmanager
@@ -300,17 +247,13 @@ def _reader(
     from graphreader.errors import LibraryError
     from graphreader.reader import GraphReader
 
-    with _guarded(live_steps) as terminal, GraphReader(library, on_progress=terminal.show_progress) as reader:
+    with guarded(live_steps) as terminal, GraphReader(library, on_progress=terminal.show_progress) as reader:
         if existing and not reader.library_path.exists():
             raise LibraryError(
                 f"There is no library at {reader.library_path}: run `graphreader index SOURCE...`, or name another "
                 "with --library."
             )
         yield reader, terminal
-
-
-def _print_json(value: Any) -> None:  # noqa: ANN401
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

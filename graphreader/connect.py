@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from graphreader.llm.embed import Embedder
     from graphreader.llm.protocol import ChatModel
     from graphreader.search.rerank import Reranker
-    from graphreader.serve.command import ServeOptions
     from graphreader.serve.launch import Endpoint
+    from graphreader.serve.options import ServeOptions
 
 
 class Connection:
@@ -91,7 +91,8 @@ class Connection:
             context_tokens = settings.context_tokens or await served_context_tokens(base_url, key, name)
         else:
             endpoint = await asyncio.to_thread(self._local_endpoint)
-            name, base_url, key = endpoint.model, endpoint.base_url, endpoint.api_key
+            name = self._settings.serve.adapter or endpoint.model
+            base_url, key = endpoint.base_url, endpoint.api_key
             context_tokens = endpoint.max_model_len
         return OpenAIChatModel(
             settings, self.counter, name=name, base_url=base_url, api_key=key, context_tokens=context_tokens
@@ -124,18 +125,69 @@ class Connection:
         )
 
 
-def serve_in_foreground(settings: Settings, model: str | None, say: Callable[[str], None]) -> None:
-    """Run the local server until Ctrl-C, its log on the way. Raises ``ServeError`` or ``MissingDependencyError``."""
-    from graphreader.serve import server
+@dataclass(frozen=True, slots=True)
+class PlannedServer:
+    """What ``serve --dry-run`` prints: the command for a shell, and ``notes`` on what it would hold."""
 
-    server.serve_foreground(
+    command: str
+    notes: tuple[str, ...]
+
+
+def serve_in_foreground(
+    settings: Settings, model: str | None, say: Callable[[str], None], on_progress: OnProgress
+) -> None:
+    """Run the local server until Ctrl-C, its log on the way.
+
+    Raises ``ServeError``, ``PlanError`` or ``MissingDependencyError``.
+    """
+    from graphreader.serve import foreground
+
+    foreground.serve_foreground(
         model or settings.model.name,
         _options(settings.serve),
-        on_ready=lambda endpoint: say(
-            f"Ready: {endpoint.model} at {endpoint.base_url}, {endpoint.max_model_len} tokens."
-        ),
+        on_ready=lambda endpoint: say(_ready(endpoint)),
         on_line=say,
-        on_progress=lambda _, done, total, detail: say(f"{done * 100 // max(total, 1)}% {detail}"),
+        on_progress=on_progress,
+    )
+
+
+def dry_run(settings: Settings, model: str | None) -> PlannedServer:
+    """What ``serve_in_foreground`` would run; nothing is started, and vLLM need not be there. Raises alike."""
+    from graphreader.serve import launch
+
+    name = model or settings.model.name
+    made = launch.dry_run(name, _options(settings.serve))
+    plan = made.plan
+    summary = f"{name}: a window of {plan.max_model_len:,} tokens"
+    if plan.capacity_tokens is not None and plan.max_concurrency is not None:
+        about = "about " if plan.device == "gpu" else ""
+        summary += (
+            f"; the KV cache holds {about}{plan.capacity_tokens:,} tokens, {plan.max_concurrency:.2f} requests of a "
+            "full window at once"
+        )
+    return PlannedServer(made.command, (f"{summary}.", *(f"Note: {warning}" for warning in made.warnings)))
+
+
+def lora_modules(texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=FOLDER`` each, as the setting ``serve.lora_modules`` has it. Raises ``WeightsError``."""
+    from graphreader.serve import adapters
+
+    return dict(adapters.parse_modules(texts))
+
+
+def _ready(endpoint: Endpoint) -> str:
+    from graphreader.serve import state
+
+    holds = ""
+    if endpoint.capacity_tokens is not None and endpoint.max_concurrency is not None:
+        holds = (
+            f"; the KV cache holds {endpoint.capacity_tokens:,} tokens, {endpoint.max_concurrency:.2f} requests of a "
+            "full window at once"
+        )
+    paths = state.default_paths()
+    return (
+        f"Ready: {endpoint.model} at {endpoint.base_url}, window {endpoint.max_model_len:,} tokens{holds}. Its key is "
+        f"in {paths.state}, its log in {paths.log}."
     )
 
 
@@ -163,13 +215,11 @@ def diagnose(settings: Settings) -> list[dict[str, str]]:
 
 
 def _options(settings: ServeSettings) -> ServeOptions:
-    from graphreader.serve.command import ServeOptions
+    from graphreader.serve.options import ServeOptions
 
-    return ServeOptions(
-        max_context_tokens=settings.max_context_tokens,
-        kv_cache_gib=settings.kv_cache_gib,
-        max_concurrent_requests=settings.max_concurrent_requests,
-    )
+    not_the_servers = {"idle_timeout_seconds", "start_timeout_seconds", "adapter", "lora_modules"}
+    modules = tuple((name, str(path.expanduser().resolve())) for name, path in settings.lora_modules.items())
+    return ServeOptions(**settings.model_dump(exclude=not_the_servers), lora_modules=modules)
 
 
 class GivenModelCounter:

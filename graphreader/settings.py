@@ -7,9 +7,9 @@ Rising precedence: built-in defaults, ``graphreader.toml`` in the current folder
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from graphreader.errors import SettingsError
@@ -38,15 +38,42 @@ class ModelSettings(_Group):
 
 
 class ServeSettings(_Group):
-    """The local vLLM."""
+    """The local vLLM. A change replaces the server that runs as soon as it has nothing to do."""
 
-    max_context_tokens: int = Field(default=16_384, ge=1024)
-    kv_cache_gib: int = Field(default=2, ge=1, description="Memory for the KV cache, on CPU.")
+    context_tokens: int | None = Field(
+        default=None, ge=256, description="Window that must be had, beyond the model's own by scaling its positions."
+    )
+    max_context_tokens: int = Field(default=16_384, ge=1024, description="Without it: the model's own, at most this.")
+    rope: Literal["auto", "yarn", "linear", "ntk", "none"] = Field(
+        default="auto", description="How positions are scaled beyond the native window."
+    )
+    kv_cache_gib: int = Field(default=2, ge=1, description="Least memory for the KV cache, on CPU.")
+    kv_cache_dtype: str = Field(default="auto", description="fp8 holds twice the tokens, a little less exactly.")
+    block_size: int | None = Field(default=None, ge=1, description="Tokens in a block of the KV cache; on CPU 32.")
     max_concurrent_requests: int = Field(default=16, ge=1)
+    max_batched_tokens: int | None = Field(default=None, ge=1, description="Tokens computed in one step.")
+    long_prefill_tokens: int | None = Field(default=None, ge=1, description="Of those, at most these of one prompt.")
+    tensor_parallel: int = Field(default=1, ge=1, description="Devices the model is split over.")
+    data_parallel: int = Field(default=1, ge=1, description="Copies of the model.")
+    attention_backend: str | None = Field(default=None, description="On a GPU; none: vLLM's choice.")
+    quantization: Literal["none", "int8", "fp8"] = Field(
+        default="none", description="Weights: int8 (converted once), or fp8 on a GPU."
+    )
+    lora_modules: dict[str, Path] = Field(default={}, description="Adapters served beside the model: name and folder.")
+    adapter: str | None = Field(default=None, description="The one of them that answers; none: the model itself.")
+    ngram_tokens: int = Field(default=0, ge=0, description="Tokens guessed from the prompt at each step.")
+    compiled: bool | None = Field(default=None, description="Compile at the start; none: on a GPU only.")
+    port: int | None = Field(default=None, ge=1, le=65_535, description="On this machine; none: any that is free.")
     idle_timeout_seconds: float = Field(
         default=1800.0, gt=0, description="The server ends after this long without a request."
     )
     start_timeout_seconds: float = Field(default=600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _adapter_is_served(self) -> Self:
+        if self.adapter is not None and self.adapter not in self.lora_modules:
+            raise ValueError(f"serve.adapter {self.adapter!r} is none of serve.lora_modules")
+        return self
 
 
 class IndexSettings(_Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from graphreader.errors import ServeError
 #: Requests under way, and counters that move with every request.
 _RUNNING = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 _COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total")
+_CAPACITY = "vllm:cache_config_info"
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 #: No proxy from the environment must come between us and the loopback interface.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -23,6 +26,14 @@ class Activity:
 
     requests: float
     counted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Tokens that the KV caches of all engines hold, and how many requests of a full window."""
+
+    tokens: int
+    max_concurrency: float
 
 
 def is_healthy(base_url: str, timeout_seconds: float = 5.0) -> bool:
@@ -63,6 +74,27 @@ def parse_metrics(text: str) -> Activity:
         elif name in _COUNTERS:
             counted += float(line.rpartition(" ")[2])
     return Activity(requests, counted)
+
+
+def capacity(base_url: str, timeout_seconds: float = 5.0) -> Capacity | None:
+    """What the server holds, by GET /metrics; None where it does not say."""
+    reply = _get(_root(base_url) + "/metrics", "", timeout_seconds)
+    return parse_capacity(reply) if reply is not None else None
+
+
+def parse_capacity(text: str) -> Capacity | None:
+    """From Prometheus' text format, summed over the engines; None where it is not told, or not in numbers."""
+    tokens, max_concurrency = 0, 0.0
+    for line in text.splitlines():
+        if line.partition("{")[0] != _CAPACITY:
+            continue
+        labels = dict(_LABEL.findall(line))
+        try:
+            tokens += int(labels["kv_cache_size_tokens"])
+            max_concurrency += float(labels["kv_cache_max_concurrency"])
+        except (KeyError, ValueError):
+            return None
+    return Capacity(tokens, max_concurrency) if tokens else None
 
 
 def _root(base_url: str) -> str:

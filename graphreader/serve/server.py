@@ -10,23 +10,21 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from graphreader.errors import ServeError
 from graphreader.serve import probe, state, supervisor
-from graphreader.serve.command import ServeOptions
-from graphreader.serve.launch import Endpoint, Launch, OnProgress, Plan, plan_vllm
+from graphreader.serve.launch import Endpoint, Launch, MakeLaunch, OnProgress, plan_vllm
 from graphreader.serve.locking import locked
 from graphreader.serve.logs import log_tail, new_log
 from graphreader.serve.modules import module_command
+from graphreader.serve.options import ServeOptions, differences
 from graphreader.serve.state import ServerPaths, ServerState
 
-__all__ = ["Endpoint", "ServeOptions", "ServerPaths", "ensure_running", "running", "serve_foreground", "stop"]
+__all__ = ["Endpoint", "ServeOptions", "ServerPaths", "ensure_running", "running", "stop"]
 
 _POLL_SECONDS = 0.3
 #: A server between two requests of one run is not idle: its counters must stand still for this long.
@@ -43,23 +41,31 @@ def ensure_running(
     on_progress: OnProgress | None = None,
     cache_folder: Path | None = None,
     paths: ServerPaths | None = None,
-    plan: Plan = plan_vllm,
+    plan: MakeLaunch = plan_vllm,
 ) -> Endpoint:
     """The server of ``model``: the one that runs, or a new one, ready for requests.
 
-    A server of another model is ended first, once it has nothing to do. Interrupted while it loads, the server goes
-    on and the next call waits for it. Raises ``ServeError`` with the end of the log where the server does not start,
-    ``WeightsError`` and ``MissingDependencyError`` as ``plan_vllm``.
+    A server of another model or with other options is ended first, once it has nothing to do; one that a user runs in
+    the foreground is taken as it is if the model is the same. Interrupted while it loads, the server goes on and the
+    next call waits for it. Raises ``ServeError`` with the end of the log where the server does not start, and what
+    ``plan_vllm`` raises.
     """
-    paths, model = paths or state.default_paths(), canonical_name(model)
+    paths, model, options = paths or state.default_paths(), canonical_name(model), options or ServeOptions()
     found = state.load(paths.state)
-    if found is None or found.model != model:
+    if found is None or _mismatch(found, model, options):
         # Weights are prepared before the lock is taken: that may take minutes, and has a lock of its own.
-        launch = plan(model, options or ServeOptions(), cache_folder, on_progress)
+        launch = plan(model, options, cache_folder, on_progress)
         with locked(paths.lock, start_timeout_seconds):
-            found = _make_way(model, paths, start_timeout_seconds, on_progress)
+            found = _make_way(model, options, paths, start_timeout_seconds, on_progress)
             if found is None:
-                found = _start(model, launch, paths, idle_timeout_seconds)
+                found = _start(model, options, launch, paths, idle_timeout_seconds)
+    elif on_progress is not None and (other := differences(found.options, options)):
+        on_progress(
+            "note",
+            0,
+            0,
+            f"The server in the foreground is used as it was started: {'; '.join(other)} as in the settings.",
+        )
     _touch(paths)
     return _wait_until_ready(found, paths, start_timeout_seconds, on_progress)
 
@@ -70,11 +76,10 @@ def running(paths: ServerPaths | None = None) -> Endpoint | None:
     found = state.load(paths.state)
     if found is None:
         return None
-    window = probe.served_context_tokens(found.base_url, found.api_key, found.model)
-    if window is None:
-        return None
-    _touch(paths)
-    return Endpoint(found.base_url, found.api_key, found.model, window)
+    endpoint = endpoint_of(found)
+    if endpoint is not None:
+        _touch(paths)
+    return endpoint
 
 
 def stop(paths: ServerPaths | None = None) -> bool:
@@ -95,59 +100,64 @@ def stop(paths: ServerPaths | None = None) -> bool:
     return True
 
 
-def serve_foreground(
-    model: str,
-    options: ServeOptions | None = None,
-    *,
-    on_ready: Callable[[Endpoint], None],
-    on_line: Callable[[str], None],
-    on_progress: OnProgress | None = None,
-    cache_folder: Path | None = None,
-    paths: ServerPaths | None = None,
-    plan: Plan = plan_vllm,
-) -> None:
-    """Run the server until Ctrl-C or SIGTERM; call it from the main thread. Other commands find this server too.
-
-    ``on_line`` gets each line of its log, ``on_ready`` the endpoint once it answers; both on other threads. Raises
-    ``ServeError`` where a server runs already or this one ends by itself.
-    """
-    paths, model = paths or state.default_paths(), canonical_name(model)
-    launch = plan(model, options or ServeOptions(), cache_folder, on_progress)
-    with locked(paths.lock, 60.0):
-        if (other := state.load(paths.state)) is not None:
-            raise ServeError(
-                f"A server of {other.model} runs already ({other.base_url}): run `graphreader stop` first."
-            )
-        new_log(paths.log)
-        own = _state_of(os.getpid(), model, launch)
-        state.save(own, paths.state)
-    order = supervisor.Order(
-        launch.command, launch.environment, launch.base_url, str(paths.log), str(paths.state), None
-    )
-    stopping = threading.Event()
-    follower = threading.Thread(target=_follow, args=(paths.log, own, stopping, on_line, on_ready), daemon=True)
-    with _signals_set(stopping):
-        follower.start()
-        code = supervisor.supervise(order, stopping)
-    ended_by_itself = not stopping.is_set()
-    stopping.set()
-    follower.join(5.0)
-    if ended_by_itself:
-        raise _died(code, paths)
-
-
 def canonical_name(model: str) -> str:
     """The name a model is served under: a local folder's full path, any other name as it is."""
     folder = Path(model).expanduser()
     return str(folder.resolve()) if (folder / "config.json").is_file() else model
 
 
+def endpoint_of(found: ServerState) -> Endpoint | None:
+    """The recorded server if it answers, with its window and what fits its cache; None while it loads."""
+    window = probe.served_context_tokens(found.base_url, found.api_key, found.model)
+    if window is None:
+        return None
+    capacity = probe.capacity(found.base_url)
+    return Endpoint(
+        found.base_url,
+        found.api_key,
+        found.model,
+        window,
+        capacity.tokens if capacity else None,
+        capacity.max_concurrency if capacity else None,
+    )
+
+
+def died(code: int | None, paths: ServerPaths) -> ServeError:
+    """The error for a server that ended, with the end of its log."""
+    with_code = "" if code is None else f" with code {code}"
+    return ServeError(f"The model server ended{with_code}. The end of its log, {paths.log}:\n{log_tail(paths.log)}")
+
+
+def state_of(
+    pid: int, model: str, options: ServeOptions, launch: Launch, *, in_foreground: bool = False
+) -> ServerState:
+    """The record of a server whose supervisor is the process ``pid``."""
+    return ServerState(
+        pid,
+        state.process_started(pid) or "",
+        launch.base_url,
+        model,
+        launch.api_key,
+        options.recorded(),
+        in_foreground,
+    )
+
+
+def _mismatch(found: ServerState, model: str, options: ServeOptions) -> str:
+    """Why the server that runs is not the wished one, in words; empty where it is."""
+    if found.model != model:
+        return f"{model} is wanted"
+    if found.in_foreground:
+        return ""
+    return "; ".join(differences(found.options, options))
+
+
 def _make_way(
-    model: str, paths: ServerPaths, timeout_seconds: float, on_progress: OnProgress | None
+    model: str, options: ServeOptions, paths: ServerPaths, timeout_seconds: float, on_progress: OnProgress | None
 ) -> ServerState | None:
-    """The server of ``model`` if another command has started it meanwhile; one of another model is ended."""
+    """The wished server if another command has started it meanwhile; any other is ended once it is idle."""
     found = state.load(paths.state)
-    if found is None or found.model == model:
+    if found is None or not (why := _mismatch(found, model, options)):
         return found
     started = still_since = time.monotonic()
     last = probe.activity(found.base_url)
@@ -155,20 +165,24 @@ def _make_way(
         waited_seconds = time.monotonic() - started
         if waited_seconds > timeout_seconds:
             raise ServeError(
-                f"The server of {found.model} has been busy for {waited_seconds:.0f} s and {model} is wanted: wait, or "
-                "run `graphreader stop`."
+                f"The server of {found.model} has been busy for {waited_seconds:.0f} s and is to be replaced ({why}): "
+                "wait, or run `graphreader stop`."
             )
         if on_progress is not None:
-            on_progress("server", int(waited_seconds), 0, f"waiting for {found.model} to finish, to load {model}")
+            on_progress("server", int(waited_seconds), 0, f"waiting for {found.model} to finish: {why}")
         time.sleep(_POLL_SECONDS)
         now = probe.activity(found.base_url)
         if now is not None and (now != last or now.requests):
             last, still_since = now, time.monotonic()
+    if on_progress is not None:
+        on_progress("note", 0, 0, f"The server of {found.model} is replaced: {why}.")
     stop(paths)
     return None
 
 
-def _start(model: str, launch: Launch, paths: ServerPaths, idle_timeout_seconds: float) -> ServerState:
+def _start(
+    model: str, options: ServeOptions, launch: Launch, paths: ServerPaths, idle_timeout_seconds: float
+) -> ServerState:
     new_log(paths.log)
     order = supervisor.Order(
         launch.command, launch.environment, launch.base_url, str(paths.log), str(paths.state), idle_timeout_seconds
@@ -182,13 +196,9 @@ def _start(model: str, launch: Launch, paths: ServerPaths, idle_timeout_seconds:
     )
     if started.returncode != 0:
         raise ServeError(f"The supervisor of the model server does not start: {started.stderr.strip()[-500:]}")
-    made = _state_of(int(started.stdout), model, launch)
+    made = state_of(int(started.stdout), model, options, launch)
     state.save(made, paths.state)
     return made
-
-
-def _state_of(pid: int, model: str, launch: Launch) -> ServerState:
-    return ServerState(pid, state.process_started(pid) or "", launch.base_url, model, launch.api_key)
 
 
 def _wait_until_ready(
@@ -197,12 +207,10 @@ def _wait_until_ready(
     started = time.monotonic()
     while True:
         # The models are listed only when the engine is up; health tells that it still is.
-        if probe.is_healthy(found.base_url):
-            window = probe.served_context_tokens(found.base_url, found.api_key, found.model)
-            if window is not None:
-                return Endpoint(found.base_url, found.api_key, found.model, window)
+        if probe.is_healthy(found.base_url) and (endpoint := endpoint_of(found)) is not None:
+            return endpoint
         if not found.is_alive:
-            raise _died(None, paths)
+            raise died(None, paths)
         waited_seconds = time.monotonic() - started
         if waited_seconds > timeout_seconds:
             raise ServeError(
@@ -214,48 +222,7 @@ def _wait_until_ready(
         time.sleep(_POLL_SECONDS)
 
 
-def _died(code: int | None, paths: ServerPaths) -> ServeError:
-    with_code = "" if code is None else f" with code {code}"
-    return ServeError(f"The model server ended{with_code}. The end of its log, {paths.log}:\n{log_tail(paths.log)}")
-
-
 def _touch(paths: ServerPaths) -> None:
     """Tell the supervisor that somebody is here."""
     with suppress(FileNotFoundError):
         os.utime(paths.state)
-
-
-@contextmanager
-def _signals_set(event: threading.Event) -> Iterator[None]:
-    """While inside, SIGINT, SIGTERM and SIGHUP set ``event`` and do nothing else."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _follow(
-    log: Path,
-    own: ServerState,
-    stopping: threading.Event,
-    on_line: Callable[[str], None],
-    on_ready: Callable[[Endpoint], None],
-) -> None:
-    """Hand on the log's lines as they come, and say once that the server answers."""
-    said_ready = False
-    with log.open(encoding="utf-8", errors="replace") as file:
-        while True:
-            last_round = stopping.is_set()
-            while line := file.readline():
-                on_line(line.rstrip("\n"))
-            if last_round:
-                return
-            if not said_ready and probe.is_healthy(own.base_url):
-                window = probe.served_context_tokens(own.base_url, own.api_key, own.model)
-                if window is not None:
-                    said_ready = True
-                    on_ready(Endpoint(own.base_url, own.api_key, own.model, window))
-            stopping.wait(_POLL_SECONDS)

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -38,13 +40,21 @@ class ServerPaths:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server that was started. ``pid`` is its supervisor, ``pid_started`` guards against the number's reuse."""
+    """A server that was started. ``pid`` is its supervisor, ``pid_started`` guards against the number's reuse.
+
+    ``options`` are those it runs under. ``in_foreground``: a user started it and looks at its log. ``restarts`` counts
+    how often the engine died and was started again, ``last_end`` says when and how it last did.
+    """
 
     pid: int
     pid_started: str
     base_url: str
     model: str
     api_key: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    in_foreground: bool = False
+    restarts: int = 0
+    last_end: str = ""
 
     @property
     def is_alive(self) -> bool:
@@ -77,6 +87,16 @@ def load(path: Path) -> ServerState | None:
     except OSError as error:
         raise ServeError(f"{path} cannot be read ({error.strerror}): make it yours, or remove it.") from error
     return state if state.is_alive else None
+
+
+def record_restart(path: Path, pid: int, end: str) -> None:
+    """Note in the file, if it tells of the process ``pid``, that its engine ended and is started again."""
+    try:
+        found = load(path)
+    except ServeError:
+        return  # the record is for people; the restart matters more
+    if found is not None and found.pid == pid:
+        save(replace(found, restarts=found.restarts + 1, last_end=end), path)
 
 
 def forget(path: Path, pid: int) -> None:

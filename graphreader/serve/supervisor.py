@@ -1,4 +1,5 @@
-"""The parent of vLLM: ends it when it has been idle for long, and leaves no process behind when it ends itself.
+"""The parent of vLLM: ends it when it has been idle for long, starts it again a few times when it dies after it had
+become ready, and leaves no process behind when it ends itself.
 
 Run as a module it reads an ``Order`` as JSON from standard input, detaches from the command
 that started it, prints its process id, and supervises.
@@ -23,10 +24,14 @@ from typing import BinaryIO
 from graphreader.serve import probe, state
 
 _CHECK_SECONDS = 0.2
+_READY_POLL_SECONDS = 1.0
 _MAX_POLL_SECONDS = 10.0
 _MAX_START_SECONDS = 3600.0
 _TERMINATE_SECONDS = 20.0
 _GROUP_GRACE_SECONDS = 5.0
+#: A server that dies is started again after these waits; it is given up when it died so often within the window.
+_BACKOFF_SECONDS = (1.0, 5.0, 15.0)
+_RESTART_WINDOW_SECONDS = 600.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -35,7 +40,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 class Order:
     """What to run and when to end it. ``idle_timeout_seconds`` None: never for idleness.
 
-    ``log`` gets the server's output; ``state`` is touched by clients and removed at the end.
+    ``log`` gets the server's output; ``state`` is touched by clients and removed at the end. ``backoff_seconds`` are
+    the waits before each restart of a server that had become ready, one restart for each.
     """
 
     command: Sequence[str]
@@ -44,6 +50,22 @@ class Order:
     log: str
     state: str
     idle_timeout_seconds: float | None
+    backoff_seconds: Sequence[float] = _BACKOFF_SECONDS
+
+
+class RestartBudget:
+    """Tells how long to wait before a dead server is started again, or that it has died too often of late."""
+
+    def __init__(self, backoff_seconds: Sequence[float]) -> None:
+        self._backoff_seconds = backoff_seconds
+        self._ends: list[float] = []
+
+    def wait_seconds(self, now_seconds: float) -> float | None:
+        """Count an end; the wait before the next start, None where the restarts are used up."""
+        self._ends = [end for end in self._ends if now_seconds - end <= _RESTART_WINDOW_SECONDS]
+        self._ends.append(now_seconds)
+        tried = len(self._ends) - 1
+        return self._backoff_seconds[tried] if tried < len(self._backoff_seconds) else None
 
 
 class IdleClock:
@@ -68,24 +90,57 @@ class IdleClock:
 
 
 def supervise(order: Order, stop: threading.Event, on_start: Callable[[int], None] | None = None) -> int:
-    """Run the server until it ends, ``stop`` is set, or it was idle for too long. The server's exit code.
+    """Run the server until it ends for good, ``stop`` is set, or it was idle for too long. The server's exit code.
 
-    All its processes are gone when this returns. ``on_start`` gets its process id.
+    A server that dies after it had become ready is started again, on the same port and with the same key, so that its
+    clients find it; one that never became ready is not. All its processes are gone when this returns. ``on_start``
+    gets the process id of each.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # the server's orphans become our children, not init's
+    budget = RestartBudget(order.backoff_seconds)
+    was_ready = False
     try:
-        with Path(order.log).open("ab") as log:
-            child = _popen(order, log)
-        try:
-            if on_start is not None:
-                on_start(child.pid)
-            _watch(child, order, stop)
-        finally:
-            end_group(child)
+        while True:
+            code, ended = _run_once(order, stop, on_start)
+            was_ready = was_ready or ended.was_ready
+            wait_seconds = budget.wait_seconds(time.monotonic()) if ended.by_itself and was_ready else None
+            if wait_seconds is None:
+                return code
+            _say_restart(order, code, wait_seconds)
+            if stop.wait(wait_seconds):
+                return code
     finally:
         state.forget(Path(order.state), os.getpid())
-    return child.returncode
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How one run of the server ended: ``by_itself`` is neither a stop nor idleness."""
+
+    by_itself: bool
+    was_ready: bool
+
+
+def _run_once(order: Order, stop: threading.Event, on_start: Callable[[int], None] | None) -> tuple[int, _End]:
+    with Path(order.log).open("ab") as log:
+        child = _popen(order, log)
+    try:
+        if on_start is not None:
+            on_start(child.pid)
+        ended = _watch(child, order, stop)
+    finally:
+        end_group(child)
+    return child.returncode, ended
+
+
+def _say_restart(order: Order, code: int, wait_seconds: float) -> None:
+    """In the log and the state file."""
+    how = f"by signal {-code}" if code < 0 else f"with code {code}"
+    end = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {how}"
+    with Path(order.log).open("a", encoding="utf-8") as log:
+        log.write(f"GraphReader: the server ended at {end}; it is started again in {wait_seconds:g} s.\n")
+    state.record_restart(Path(order.state), os.getpid(), end)
 
 
 def _popen(order: Order, log: BinaryIO) -> subprocess.Popen[bytes]:
@@ -132,18 +187,27 @@ def _is_gone(child: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _watch(child: subprocess.Popen[bytes], order: Order, stop: threading.Event) -> None:
-    clock = next_poll = None
+def _watch(child: subprocess.Popen[bytes], order: Order, stop: threading.Event) -> _End:
+    """Wait for the end of a run; a server may be killed at any moment, so readiness is looked for from the start."""
+    clock = None
+    idle_poll_seconds = _MAX_POLL_SECONDS
     if order.idle_timeout_seconds is not None:
         clock = IdleClock(order.idle_timeout_seconds, time.monotonic())
-        poll_seconds = min(_MAX_POLL_SECONDS, order.idle_timeout_seconds / 4)
-        next_poll = time.monotonic() + poll_seconds
-    while child.poll() is None and not stop.wait(_CHECK_SECONDS):
-        if clock is None or next_poll is None or time.monotonic() < next_poll:
+        idle_poll_seconds = min(_MAX_POLL_SECONDS, order.idle_timeout_seconds / 4)
+    next_idle_poll = time.monotonic() + idle_poll_seconds
+    next_ready_poll, was_ready = time.monotonic(), False
+    while child.poll() is None:
+        if stop.wait(_CHECK_SECONDS):
+            return _End(False, was_ready)
+        if not was_ready and time.monotonic() >= next_ready_poll:
+            was_ready = probe.is_healthy(order.base_url)
+            next_ready_poll = time.monotonic() + _READY_POLL_SECONDS
+        if clock is None or time.monotonic() < next_idle_poll:
             continue
         if clock.is_over(time.monotonic(), probe.activity(order.base_url), _touched(Path(order.state))):
-            return
-        next_poll = time.monotonic() + poll_seconds
+            return _End(False, was_ready)
+        next_idle_poll = time.monotonic() + idle_poll_seconds
+    return _End(not stop.is_set(), was_ready)
 
 
 def _touched(path: Path) -> float:

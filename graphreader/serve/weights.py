@@ -54,7 +54,7 @@ def resolve(
         return _converted(packaged[model], cache_folder or default_cache_folder(), on_progress, convert)
     if folder.is_dir():
         raise WeightsError(f"{folder} is no model: it needs config.json, tokenizer.json and *.safetensors.")
-    if _is_hub_id(model):
+    if is_hub_id(model):
         return _from_hub(model, on_progress)
     raise WeightsError(
         f"No model {model!r}: name a folder that exists, a hub id (owner/name), or one of "
@@ -71,7 +71,7 @@ def tokenizer_file(
         folder = (cache_folder or default_cache_folder()) / model
         if not is_converted(packaged[model], folder):
             return None
-    elif not folder.is_dir() and _is_hub_id(model):
+    elif not folder.is_dir() and is_hub_id(model):
         return _cached_tokenizer(model)
     found = folder / "tokenizer.json"
     return found.resolve() if found.is_file() else None
@@ -90,7 +90,8 @@ def _is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
-def _is_hub_id(model: str) -> bool:
+def is_hub_id(model: str) -> bool:
+    """Whether a name has the form owner/name."""
     owner, slash, name = model.partition("/")
     return bool(slash and owner and name) and "/" not in name and not model.startswith((".", "~"))
 

@@ -3,97 +3,197 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphreader.errors import WeightsError
+from graphreader.plan.sizes import GIB
 from graphreader.serve import command, hardware
-from graphreader.serve.command import ServeOptions
+from graphreader.serve.fit import fit
 from graphreader.serve.hardware import Hardware
+from graphreader.serve.options import ServeOptions
 
-CPU = Hardware(uses_gpu=False, core_ids=(0, 1))
-GPU = Hardware(uses_gpu=True, core_ids=(0, 1))
+CPU = Hardware(uses_gpu=False, core_ids=(0, 1), memory_bytes=16 * GIB, available_bytes=16 * GIB)
+GPU = Hardware(uses_gpu=True, core_ids=(0, 1), gpu_count=8, gpu_memory_bytes=80 * GIB)
+#: 128 KiB of KV cache for each token, as Llama 3.1 8B.
+CONFIG: dict[str, Any] = {
+    "model_type": "llama",
+    "num_hidden_layers": 32,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 8192,
+    "rope_theta": 500000.0,
+    "vocab_size": 128256,
+    "torch_dtype": "bfloat16",
+}
+PLAIN = ServeOptions()
+WEIGHTS_BYTES = 4 * GIB  # as if quantised: it is the cache that is looked at here
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 8192}))
-    return tmp_path
+def line_of(options: ServeOptions = PLAIN, machine: Hardware = CPU, rank: int | None = None) -> list[str]:
+    fitted = fit(CONFIG, WEIGHTS_BYTES, options, machine)
+    return command.arguments("/weights/tiny", "tiny", 4321, options, fitted, rank)
+
+
+def environment_of(base: dict[str, str], options: ServeOptions = PLAIN, machine: Hardware = CPU) -> dict[str, str]:
+    return command.environment(base, "s3cret", options, fit(CONFIG, WEIGHTS_BYTES, options, machine), machine)
 
 
 def value(line: list[str], flag: str) -> str:
+    assert line.count(flag) == 1
     return line[line.index(flag) + 1]
 
 
-def test_the_command_for_a_cpu(model: Path) -> None:
-    line = command.arguments(model, "tiny", 4321, ServeOptions(), CPU)
+def test_the_command_for_a_cpu() -> None:
+    line = line_of()
     assert line[0] == sys.executable
     assert value(line, "-m") == "vllm.entrypoints.launchers.api_server.entry"
-    assert value(line, "--model") == str(model)
+    assert value(line, "--model") == "/weights/tiny"
     assert value(line, "--served-model-name") == "tiny"
     assert value(line, "--host") == "127.0.0.1"
     assert value(line, "--port") == "4321"
+    assert value(line, "--max-model-len") == "8192"
     assert value(line, "--block-size") == "32"
+    assert value(line, "--kv-cache-memory-bytes") == str(2 * GIB)
+    assert value(line, "--max-num-batched-tokens") == "2048"
     assert json.loads(value(line, "--structured-outputs-config")) == {
         "backend": "xgrammar",
         "disable_any_whitespace": True,
     }
-    assert "--enforce-eager" in line
-    assert "--enforce-eager" not in command.arguments(model, "tiny", 1, ServeOptions(compiled=True), CPU)
+    assert {"--enable-prefix-caching", "--enforce-eager"} <= set(line)
+    assert "--hf-overrides" not in line
 
 
-def test_a_gpu_gets_vllms_own_defaults(model: Path) -> None:
-    line = command.arguments(model, "tiny", 1, ServeOptions(), GPU)
-    assert not {"--enforce-eager", "--block-size"} & set(line)
-    made = command.environment({}, "key", ServeOptions(), GPU)
+def test_compiled_is_a_choice_on_either() -> None:
+    assert "--enforce-eager" not in line_of(ServeOptions(compiled=True))
+    assert "--enforce-eager" not in line_of(machine=GPU)
+    assert "--enforce-eager" in line_of(ServeOptions(compiled=False), GPU)
+
+
+def test_a_gpu_gets_vllms_own_defaults() -> None:
+    line = line_of(machine=GPU)
+    assert not {"--block-size", "--kv-cache-memory-bytes", "--quantization"} & set(line)
+    assert value(line, "--max-num-batched-tokens") == "8192"  # of its server on such a GPU
+    made = environment_of({}, machine=GPU)
     assert not [name for name in made if "CPU" in name or name == "LD_PRELOAD"]
 
 
-def test_extra_arguments_come_last(model: Path) -> None:
+def test_everything_a_gpu_can_be_told() -> None:
+    options = ServeOptions(
+        context_tokens=32_768,
+        rope="yarn",
+        kv_cache_dtype="fp8",
+        block_size=64,
+        max_batched_tokens=4096,
+        long_prefill_tokens=1024,
+        tensor_parallel=4,
+        data_parallel=2,
+        attention_backend="FLASHINFER",
+        quantization="fp8",
+        ngram_tokens=5,
+        lora_modules=(("law", "/adapters/law"), ("med", "/adapters/med")),
+    )
+    line = line_of(options, GPU, rank=32)
+    assert value(line, "--max-model-len") == "32768"
+    # All together, or vLLM silently takes another base, or refuses the length.
+    assert json.loads(value(line, "--hf-overrides")) == {
+        "max_position_embeddings": 32_768,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 500000.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    }
+    assert value(line, "--kv-cache-dtype") == "fp8"
+    assert value(line, "--block-size") == "64"
+    assert value(line, "--max-num-batched-tokens") == "4096"
+    assert value(line, "--long-prefill-token-threshold") == "1024"
+    assert value(line, "--tensor-parallel-size") == "4"
+    assert value(line, "--data-parallel-size") == "2"
+    assert value(line, "--attention-backend") == "FLASHINFER"
+    assert value(line, "--quantization") == "fp8_per_channel"
+    assert json.loads(value(line, "--speculative-config")) == {
+        "method": "ngram",
+        "num_speculative_tokens": 5,
+        "prompt_lookup_min": 2,
+        "prompt_lookup_max": 4,
+    }
+    assert "--enable-lora" in line
+    assert value(line, "--max-loras") == "2"
+    assert value(line, "--max-lora-rank") == "32"
+    at = line.index("--lora-modules")
+    assert line[at + 1 : at + 3] == ["law=/adapters/law", "med=/adapters/med"]
+
+
+def test_extra_arguments_come_last() -> None:
     options = ServeOptions(extra_arguments=("--max-model-len", "77"))
-    assert command.arguments(model, "tiny", 1, options, CPU)[-2:] == ["--max-model-len", "77"]
+    assert line_of(options)[-2:] == ["--max-model-len", "77"]
 
 
-def test_the_window_is_no_larger_than_the_models_own(model: Path) -> None:
-    assert command.context_tokens(model, ServeOptions(max_context_tokens=16_384)) == 8192
-    assert command.context_tokens(model, ServeOptions(max_context_tokens=2048)) == 2048
-    (model / "config.json").write_text(json.dumps({"text_config": {"max_position_embeddings": 1024}}))
-    assert command.context_tokens(model, ServeOptions()) == 1024
-    (model / "config.json").write_text("{")
-    with pytest.raises(WeightsError, match=r"config\.json cannot be read"):
-        command.context_tokens(model, ServeOptions())
-
-
-def test_the_key_is_in_the_environment_only(model: Path) -> None:
-    line = command.arguments(model, "tiny", 1, ServeOptions(), CPU)
-    made = command.environment({"HOME": "here"}, "s3cret", ServeOptions(), CPU)
+def test_the_key_is_in_the_environment_only() -> None:
+    made = environment_of({"HOME": "here"})
     assert made["VLLM_API_KEY"] == "s3cret"
     assert made["HOME"] == "here"
-    assert "s3cret" not in " ".join(line)
+    assert "s3cret" not in " ".join(line_of())
 
 
 def test_memory_threads_and_the_openmp_library() -> None:
     machine = Hardware(uses_gpu=False, core_ids=(0, 1), openmp_library=Path("/lib/libiomp5.so"))
-    made = command.environment({"LD_PRELOAD": "/lib/other.so"}, "key", ServeOptions(kv_cache_gib=3), machine)
+    made = environment_of({"LD_PRELOAD": "/lib/other.so"}, ServeOptions(kv_cache_gib=3), machine)
     assert made["VLLM_CPU_KVCACHE_SPACE"] == "3"
     assert made["VLLM_CPU_OMP_THREADS_BIND"] == "0,1"
     assert made["LD_PRELOAD"] == "/lib/libiomp5.so:/lib/other.so"
-    again = command.environment(made, "key", ServeOptions(), machine)
+    again = environment_of(made, ServeOptions(), machine)
     assert again["LD_PRELOAD"] == made["LD_PRELOAD"]
 
 
+def test_several_ranks_on_a_cpu_are_bound_by_vllm() -> None:
+    machine = Hardware(uses_gpu=False, core_ids=(0, 1), numa_nodes=2)
+    assert environment_of({}, ServeOptions(tensor_parallel=2), machine)["VLLM_CPU_OMP_THREADS_BIND"] == "auto"
+
+
 def test_the_users_own_thread_binding_stays() -> None:
-    made = command.environment({"VLLM_CPU_OMP_THREADS_BIND": "nobind"}, "key", ServeOptions(), CPU)
+    made = environment_of({"VLLM_CPU_OMP_THREADS_BIND": "nobind"})
     assert made["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
 
 
 def test_python_warnings_of_the_caller_stay_out() -> None:
-    assert "PYTHONWARNINGS" not in command.environment({"PYTHONWARNINGS": "error"}, "key", ServeOptions(), CPU)
+    assert "PYTHONWARNINGS" not in environment_of({"PYTHONWARNINGS": "error"})
+
+
+def test_a_command_is_shown_as_a_shell_takes_it(tmp_path: Path) -> None:
+    base = {"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "error", "HOME": "/home/x y"}
+    made = environment_of(base | {"EXTRA": "a b"})
+    program = tmp_path / "echo.py"
+    program.write_text("import os, json, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))")
+    line = [sys.executable, "-P", str(program), "-", *line_of(ServeOptions(context_tokens=16_384))[4:]]
+    text = command.shown(line, made, base)
+    assert "s3cret" not in text
+    assert "VLLM_API_KEY=***" in text
+    run = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True, env=base)
+    arguments, seen = json.loads(run.stdout)
+    assert arguments == line[3:]
+    assert seen["EXTRA"] == "a b"
+    assert seen["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert "PYTHONWARNINGS" not in seen
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.text("ab-' \"$\\\n{}=", min_size=1), max_size=8))
+def test_shown_arguments_come_back_whole(words: list[str]) -> None:
+    line = ["python", "-P", "-m", "module", *words]
+    text = command.shown(line, {"A": "1"}, {})
+    assert shlex.split(text) == ["env", "A=1", *line]
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 
 from graphreader.errors import MissingDependencyError, ServeError
-from graphreader.serve import launch, probe, server, state, supervisor
-from graphreader.serve.command import ServeOptions
-from graphreader.serve.launch import Launch, Plan
+from graphreader.serve import foreground, launch, probe, server, state, supervisor
+from graphreader.serve.launch import Launch, MakeLaunch
 from graphreader.serve.modules import module_command
+from graphreader.serve.options import ServeOptions
 from graphreader.serve.state import ServerPaths
 
 FAKE = Path(__file__).with_name("fake_vllm.py")
@@ -37,7 +37,7 @@ def paths(tmp_path: Path) -> Iterator[ServerPaths]:
     server.stop(made)
 
 
-def plan(*flags: str) -> Plan:
+def plan(*flags: str) -> MakeLaunch:
     def make(model: str, options: ServeOptions, cache_folder: object, on_progress: object) -> Launch:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -223,7 +223,7 @@ def test_in_the_foreground_until_interrupted(paths: ServerPaths) -> None:
         ready.append(endpoint)
         os.kill(os.getpid(), signal.SIGINT)
 
-    server.serve_foreground("tiny", paths=paths, plan=plan(), on_ready=on_ready, on_line=lines.append)
+    foreground.serve_foreground("tiny", paths=paths, plan=plan(), on_ready=on_ready, on_line=lines.append)
     assert [endpoint.model for endpoint in ready] == ["tiny"]
     assert lines[0].startswith("worker")
     assert all_gone(processes(paths))
@@ -232,13 +232,13 @@ def test_in_the_foreground_until_interrupted(paths: ServerPaths) -> None:
 
 def test_in_the_foreground_a_death_is_an_error(paths: ServerPaths) -> None:
     with pytest.raises(ServeError, match=r"ended with code 3.*\n.*no such weights|no such weights"):
-        server.serve_foreground("tiny", paths=paths, plan=plan("dies"), on_ready=print, on_line=lambda line: None)
+        foreground.serve_foreground("tiny", paths=paths, plan=plan("dies"), on_ready=print, on_line=lambda line: None)
 
 
 def test_one_server_at_a_time(paths: ServerPaths) -> None:
     server.ensure_running("tiny", paths=paths, plan=plan())
     with pytest.raises(ServeError, match=r"A server of tiny runs already .*: run `graphreader stop`"):
-        server.serve_foreground("tiny", paths=paths, plan=plan(), on_ready=print, on_line=lambda line: None)
+        foreground.serve_foreground("tiny", paths=paths, plan=plan(), on_ready=print, on_line=lambda line: None)
 
 
 def test_somebody_elses_server_at_the_port_is_told_apart(paths: ServerPaths) -> None:
