@@ -95,9 +95,7 @@ def _panel(
     pen.text((left - 12, top - 8), names[0], _GREY, _font(_FONT - 4), anchor="rs")
     pen.text((left + width / 2, top + height + 62), names[1], _GREY, _font(_FONT - 4), anchor="ms")
     for across, name in enumerate(panel.columns):
-        pen.text(
-            (left + (across + 0.5) * _CELL_WIDTH, top + height + 30), name, _BLACK, _font(_FONT - 2), anchor="ms"
-        )
+        pen.text((left + (across + 0.5) * _CELL_WIDTH, top + height + 30), name, _BLACK, _font(_FONT - 2), anchor="ms")
     for down, (name, values) in enumerate(zip(panel.rows, panel.values, strict=True)):
         y = top + down * _CELL_HEIGHT
         pen.text((left - 12, y + _CELL_HEIGHT / 2), name, _BLACK, _font(_FONT - 4), anchor="rm")

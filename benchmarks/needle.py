@@ -4,11 +4,11 @@
     python -m benchmarks.needle --out FOLDER --report docs
 
 A plain text is cut to documents of the wished lengths, each with one needle at every depth (see
-``benchmarks.needle_prompts``), and read by vLLM in a process of its own for each variant: ``native`` (within the model's
-window only), ``yarn``, ``linear`` (position interpolation) and ``ntk``, with the overrides of `graphreader plan` for
-``--factor`` times the window. Every document is a line in FOLDER/records.jsonl, and what has its line is not read
-again: a stopped run goes on, and more trials can be added. ``--report`` draws needle.png and writes the tables into
-needle.md (between its two marks) in the folder it names, from the lines alone.
+``benchmarks.needle_prompts``), and read by vLLM in a process of its own for each variant: ``native`` (within the
+model's window only), ``yarn``, ``linear`` (position interpolation) and ``ntk``, with the overrides of `graphreader
+plan` for ``--factor`` times the window. Every document is a line in FOLDER/records.jsonl, and what has its line is not
+read again: a stopped run goes on, and more trials can be added. ``--report`` draws needle.png and writes the tables
+into needle.md (between its two marks) in the folder it names, from the lines alone.
 
 With the default of SmolLM2 135M all of it is about 50 minutes of processor time: some 26 minutes of two cores.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import needle_report
+from benchmarks.local_vllm import engine_environment
 from benchmarks.needle_engine import KEY
 from benchmarks.needle_prompts import LEADS
 from benchmarks.record_lines import RecordLines
 from graphreader.errors import GraphReaderError
 from graphreader.plan import PlanRequest, make_plan
-from graphreader.serve import command, hardware, weights
+from graphreader.serve import weights
 
 VARIANTS = ("native", "yarn", "linear", "ntk")
 _LENGTHS = (4096, 8192, 16_384, 24_576)
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, records: Path) -> int:
             done = subprocess.run(
                 [sys.executable, "-m", "benchmarks.needle_engine"],
                 input=json.dumps(job).encode(),
-                env=_environment(),
+                env=engine_environment(),
                 stderr=errors,
                 check=False,
             )
@@ -117,13 +117,6 @@ def _run(options: argparse.Namespace, records: Path) -> int:
             sys.stderr.write(f"{variant.name} ended with code {done.returncode}; its log is {log}.\n")
             return 1
     return 0
-
-
-def _environment() -> dict[str, str]:
-    """As the product starts vLLM, but with the engine in the process that asks it."""
-    made = command.environment(os.environ, "", command.ServeOptions(), hardware.detect())
-    made.pop("VLLM_CPU_KVCACHE_SPACE", None)  # whole GiB only, and it would win over the bytes
-    return made | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
