@@ -158,7 +158,7 @@ def test_the_tables_tell_the_means() -> None:
     made = tables(list(rows()), cells_of(list(rows())))
     assert "| native | 4,096 | 6 of 6 (100%) | 100% | -0.50 | 10 |" in made
     assert "| YaRN | 16,384 | 3 of 6 (50%) | 50% | -3.50 | 10 |" in made
-    assert "| YaRN | 16,384 | 1 (-3.5) | 1 (-3.5) | 1 (-3.5) |" in made
+    assert "| YaRN | 16,384 | 1/2 (-3.5) | 1/2 (-3.5) | 1/2 (-3.5) |" in made
 
 
 def test_a_report_replaces_only_its_tables() -> None:
