@@ -203,7 +203,6 @@ def _engine(options: argparse.Namespace, folder: Path) -> Iterator[subprocess.Po
         "enable_prefix_caching": True,
         "kv_cache_memory_bytes": options.kv_cache_gib << 30,
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
-        "disable_log_stats": False,
     }
     with (options.out / "engine.log").open("ab") as log:
         child = subprocess.Popen(

@@ -94,12 +94,13 @@ def report(rows: Sequence[Row]) -> str:
                     f"{statistics.median(_rate(row, 'completion_tokens') for row in own):.1f}",
                     f"{statistics.median(_rate(row, 'prompt_tokens') for row in own):,.0f}",
                     _share(speed) if path != base else "",
-                    f"{statistics.median(_cpu(row) for row in own):.2f}",
+                    f"{statistics.median(_cpu(row) for row in own):.3f}",
+                    _client(own),
                     _share(cpu) if path != base else "",
                 ]
             )
     header = ("at once", "path", "requests/s", "reply tokens/s", "prompt tokens/s", "of the engine's", "CPU s/request")
-    return markdown_table((*header, "of the engine's"), made)
+    return markdown_table((*header, "of it client", "of the engine's"), made)
 
 
 def _rate(row: Row, name: str) -> float:
@@ -108,6 +109,12 @@ def _rate(row: Row, name: str) -> float:
 
 def _cpu(row: Row) -> float:
     return float(row["cpu_seconds"] / row["requests"])
+
+
+def _client(rows: Sequence[Row]) -> str:
+    """Milliseconds of processor time in our process, for a request; the engine's paths have none."""
+    known = [1000 * row["client_cpu_seconds"] / row["requests"] for row in rows if "client_cpu_seconds" in row]
+    return f"{statistics.median(known):.1f} ms" if known else ""
 
 
 def _share(ratios: Sequence[float]) -> str:

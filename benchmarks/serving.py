@@ -68,6 +68,8 @@ def variants(threads: str) -> dict[str, Variant]:
         "int8-compiled": Variant(compiled=True, quantization="int8"),
         "ngram": Variant(ngram_tokens=_GUESSED_TOKENS),
         "int8-ngram": Variant(quantization="int8", ngram_tokens=_GUESSED_TOKENS),
+        # vLLM's engine then computes itself, in place of a worker process of its own.
+        "no-worker": Variant(environment={"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
         "threads-auto": Variant(environment={_BINDING: "auto"}),
         "threads-unbound": Variant(environment={_BINDING: "nobind"}),
         "threads-one": Variant(environment={_BINDING: one if one.isdigit() else "0"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
@@ -16,6 +17,25 @@ def cells(table: str, first: str) -> list[str]:
     """The cells of the line that begins so."""
     line = next(line for line in table.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("name", ["needle", "prefix", "load", "serving"])
+def test_every_command_says_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert f"python -m benchmarks.{name}" in said
+    assert "--out" in said
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("load", ["--concurrency", "99"]), ("prefix", ["--document", "absent"])])
+def test_wrong_options_are_refused(name: str, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{name}").main(["--out", "out", *wrong])
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
 
 
 class TestPrefix:
@@ -90,15 +110,17 @@ class TestLoad:
                 "cpu_seconds": cpu,
                 "prompt_tokens": 800,
                 "completion_tokens": 400,
+                **({"client_cpu_seconds": 0.16} if path == "batch" else {}),
             }
             for number, slow in enumerate((1.0, 3.0, 1.0))
             for path, seconds, cpu in (("engine+schema", 4.0 * slow, 8.0), ("batch", 5.0 * slow, 10.0))
         ]
         made = [line.split("|") for line in load_prompts.report(rows).splitlines()]
         engine, batch = (next(line for line in made if name in line[2]) for name in ("in-process", "our batch"))
-        assert [cell.strip() for cell in engine[3:]] == ["2.00", "100.0", "200", "", "1.00", "", ""]
+        assert [cell.strip() for cell in engine[3:]] == ["2.00", "100.0", "200", "", "1.000", "", "", ""]
         assert batch[6].strip() == "80% (80% to 80%)"
-        assert batch[8].strip() == "125% (125% to 125%)"
+        assert batch[8].strip() == "20.0 ms"
+        assert batch[9].strip() == "125% (125% to 125%)"
 
 
 class TestServing:
