@@ -196,12 +196,14 @@ def agreement(encodes: dict[str, Encode], data: Path, passage_count: int) -> lis
 def cold(exports: Path, name: str) -> dict[str, Any]:
     """A process of its own: seconds to the vector of one question, then the peak of memory after 256 passages."""
     program = (
-        "import json, sys, time, resource; started = time.perf_counter(); from pathlib import Path;"
+        "import json, time; started = time.perf_counter(); from pathlib import Path;"
         "from benchmarks import embedders;"
         f"encode = embedders.contenders(Path({str(exports)!r}), ())[{name!r}](); encode(['Who built the mill?']);"
         "seconds = time.perf_counter() - started; used = time.process_time();"
         "encode(['The tide mill was built by a miller who came from the north. ' * 8] * 256);"
-        "print(json.dumps([seconds, used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
+        # Not getrusage: there a child begins with the peak of its parent.
+        "peak = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'));"
+        "print(json.dumps([seconds, used, peak / 1024]))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     seconds, used, peak = json.loads(done.stdout.splitlines()[-1])
@@ -226,13 +228,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     documents = musique(options.data).documents
     makers = contenders(options.exports, [document.text for document in documents[-100:]])
     names = options.contenders or list(makers)
-    rows: list[dict[str, Any]] = [cold(options.exports, name) for name in names] if options.cold else []
-    _show(rows)
     if options.threads:
         import torch
 
         torch.set_num_threads(options.threads)
-    encodes = {name: makers[name]() for name in names}
+    encodes = {name: makers[name]() for name in names}  # makes the exports that are missing
+    rows: list[dict[str, Any]] = [cold(options.exports, name) for name in names] if options.cold else []
+    _show(rows)
     count = _counter()
     for size in options.windows:
         texts = windows(documents, count, size, options.tokens)

@@ -2,40 +2,47 @@
 
     python -m benchmarks.retrieval DATA [--sets hotpotqa musique financebench statements mmlongbench fairytaleqa cmrc]
                                         [--variants full hybrid ...] [--keep FOLDER] [--questions N] [--embedder NAME]
-                                        [--each FILE]
+                                        [--each FILE] [--plans FILE]
 
 ``DATA`` is a folder with the sub-folders ``multihop``, ``financebench``, ``mmlongbench``, ``fairytaleqa`` and
 ``cmrc2018`` as their publishers ship them. Prints a table, then one line of JSON. ``--keep`` keeps the indexed
 libraries there, for the next run; ``--each`` writes for every question where its gold units were ranked, a JSON
-object a line. ``--unrelated`` adds the named texts to each library, cut into 200 documents that answer nothing: the
-numbers should hold.
+object a line. ``--plans`` adds a variant: the default with the parts into which the model of the settings splits each
+question; they are kept in that file. ``--unrelated`` adds the named texts to each library, cut into 200 documents that
+answer nothing: the numbers should hold.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.retrieval_sets import CORPORA, SETS, DataSet, Question, paragraph
+from graphreader.agent.plan import make_plan
+from graphreader.connect import Connection
+from graphreader.errors import BadModelOutputError
 from graphreader.ingest.chunk import chunk_document
 from graphreader.ingest.passages import passages_of
 from graphreader.ingest.phrases import phrase_facts, vocabulary_of
 from graphreader.library import open_library
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import DEFAULT_EMBEDDER, Embedder, open_embedder
+from graphreader.llm.gate import Gate
 from graphreader.records import Document, Page
 from graphreader.search import RankingWeights, embed_missing, search
 from graphreader.search.pages import rank_pages
 from graphreader.search.ranked import DEFAULT_WEIGHTS
+from graphreader.settings import Settings
 
 _CHUNK_TOKENS = 1000
 _UNRELATED_DOCUMENTS = 200
@@ -53,6 +60,7 @@ VARIANTS: dict[str, tuple[RankingWeights, bool]] = {
     "hybrid+walk": (replace(DEFAULT_WEIGHTS, hop_holds=0.0, hop_titled=0.0), True),
     "text+hop+walk": (DEFAULT_WEIGHTS, False),
     "no terms": (replace(DEFAULT_WEIGHTS, expansion=0.0), True),
+    "no sides": (replace(DEFAULT_WEIGHTS, side=0.0), True),
     "no pages": (_NO_PAGES, True),
     "no terms, no pages": (replace(_NO_PAGES, expansion=0.0), True),
     "full": (DEFAULT_WEIGHTS, True),
@@ -61,11 +69,12 @@ VARIANTS: dict[str, tuple[RankingWeights, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A set in its library, and the embedder for the variants that use vectors."""
+    """A set in its library, the embedder for the variants that use vectors, and the parts of questions, if any."""
 
     library: Library
     data: DataSet
     embedder: Embedder
+    plans: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def unrelated(texts: Sequence[Path], count: int = _UNRELATED_DOCUMENTS) -> list[Document]:
@@ -99,6 +108,7 @@ def units_of(run: Run, question: Question, weights: RankingWeights, with_vectors
         question.text,
         documents=question.documents,
         embedder=run.embedder if with_vectors else None,
+        extra_queries=run.plans.get(question.text, ()),
         weights=weights,
     )
     if not run.data.pages:
@@ -111,6 +121,32 @@ def units_of(run: Run, question: Question, weights: RankingWeights, with_vectors
 
     ranked_pages = rank_pages(question.text, result.passages, layouts, read, weights)
     return [f"{page.document_id}:{page.page.number}" for page in ranked_pages]
+
+
+def plans_of(questions: Sequence[Question], kept: Path) -> dict[str, list[str]]:
+    """The parts of each question, as the model of the settings splits it; what ``kept`` holds is not asked again."""
+    plans: dict[str, list[str]] = {}
+    if kept.exists():
+        with kept.open(encoding="utf-8") as file:
+            plans = {row["question"]: row["parts"] for row in map(json.loads, file)}
+
+    async def ask() -> None:
+        connection = Connection(Settings.load(), None, None, lambda *_: None)
+        model = await connection.model()
+        for question in questions:
+            if question.text in plans:
+                continue
+            try:
+                plans[question.text] = await make_plan(Gate(model), question.text)
+            except BadModelOutputError:
+                plans[question.text] = []
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"question": question.text, "parts": plans[question.text]}) + "\n")
+        await connection.close()
+
+    if any(question.text not in plans for question in questions):
+        asyncio.run(ask())
+    return plans
 
 
 def measure(
@@ -147,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--questions", type=int, help="at most so many of each set")
     parser.add_argument("--embedder", default=DEFAULT_EMBEDDER)
     parser.add_argument("--each", type=Path, help="file for where each question's gold units were ranked")
+    parser.add_argument("--plans", type=Path, help="file for the parts of questions; adds the variant that uses them")
     parser.add_argument("--unrelated", nargs="+", type=Path, default=[], help="texts that join as 200 documents")
     options = parser.parse_args(arguments)
     embedder = open_embedder(options.embedder)
@@ -162,8 +199,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             others = "-among-others" if options.unrelated else ""
             with closing(open_library(folder / f"{CORPORA.get(name, name)}{others}.db")) as library:
                 index(library, [*data.documents, *unrelated(options.unrelated)], embedder)
-                for variant in options.variants:
-                    row, each = measure(Run(library, data, embedder), questions, *VARIANTS[variant])
+                runs = [(variant, Run(library, data, embedder), VARIANTS[variant]) for variant in options.variants]
+                if options.plans:
+                    plans = plans_of(questions, options.plans)
+                    runs.append(("full+plan", Run(library, data, embedder, plans), VARIANTS["full"]))
+                for variant, run, settings in runs:
+                    row, each = measure(run, questions, *settings)
                     rows.append({"set": name, "variant": variant, "questions": len(questions), **row})
                     _print(rows)
                     if options.each:

@@ -1,15 +1,15 @@
-"""The datasets as documents, questions and the units that hold their evidence, read as their publishers ship them."""
+"""The datasets as documents, questions and the units that hold their evidence."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from graphreader.evaluate.cases import Dataset, Unit
+from graphreader.evaluate.datasets import load_dataset
 from graphreader.ingest.load import load
 from graphreader.records import Document, Heading, Page
 
@@ -38,8 +38,13 @@ class DataSet:
 
 def paragraph(title: str, text: str) -> Document:
     """A paragraph as a document of its own, its title as its heading."""
-    whole = f"{title}\n\n{text}" if title else text
-    headings = (Heading(1, title, 0, len(title)),) if title else ()
+    return _document(title, f"{title}\n\n{text}" if title else text)
+
+
+def _document(title: str, whole: str) -> Document:
+    """A text as a document; a title that does not lead it (as in CMRC 2018) is not given to the search."""
+    headings = (Heading(1, title, 0, len(title)),) if title and whole.startswith(f"{title}\n") else ()
+    title = title if headings else ""
     return Document(
         id=hashlib.sha256(whole.encode()).hexdigest()[:32],
         source=f"{title}/{hashlib.sha256(whole.encode()).hexdigest()[:8]}",
@@ -58,108 +63,86 @@ def whole_documents(documents: Iterable[Document], questions: list[Question]) ->
 
 def hotpotqa(data: Path) -> DataSet:
     """HotpotQA: gold are the paragraphs of the supporting facts."""
-    corpus = json.loads((data / "multihop/hotpotqa_train_corpus.json").read_text(encoding="utf-8"))
-    documents = {title: paragraph(title, "".join(sentences)) for title, sentences in corpus.items()}
-    questions = [
-        Question(item["question"], frozenset(documents[title].id for title, _ in item["supporting_facts"]))
-        for item in json.loads((data / "multihop/hotpotqa_train.json").read_text(encoding="utf-8"))
-    ]
-    return whole_documents(documents.values(), questions)
+    return _of_passages(load_dataset(data / "multihop/hotpotqa_train.json", pooled=True))
 
 
 def musique(data: Path) -> DataSet:
     """MuSiQue: gold are the supporting paragraphs."""
-    corpus = json.loads((data / "multihop/musique_train_corpus.json").read_text(encoding="utf-8"))
-    documents = [paragraph(item["title"], item["text"]) for item in corpus]
-    questions = [
-        Question(
-            item["question"],
-            frozenset(
-                paragraph(part["title"], part["paragraph_text"]).id
-                for part in item["paragraphs"]
-                if part["is_supporting"]
-            ),
-        )
-        for item in json.loads((data / "multihop/musique_train.json").read_text(encoding="utf-8"))
-    ]
-    return whole_documents(documents, questions)
+    return _of_passages(load_dataset(data / "multihop/musique_train.json", pooled=True))
 
 
 def cmrc(data: Path) -> DataSet:
     """CMRC 2018: gold is the paragraph that a question was written for."""
-    articles = json.loads((data / "cmrc2018/cmrc2018_trial.json").read_text(encoding="utf-8"))["data"]
-    documents, questions = [], []
-    for item in (part for article in articles for part in article["paragraphs"]):
-        document = paragraph("", item["context"])
-        documents.append(document)
-        questions += [Question(qa["question"], frozenset([document.id])) for qa in item["qas"]]
-    return whole_documents(documents, questions)
+    return _of_passages(load_dataset(data / "cmrc2018/cmrc2018_trial.json", pooled=True))
+
+
+def _of_passages(dataset: Dataset) -> DataSet:
+    """A set whose units are the paragraphs of a dataset."""
+    documents = {key: _document(source.title, source.text) for key, source in dataset.documents.items()}
+    questions = [
+        Question(
+            case.question,
+            frozenset(documents[piece.document].id for piece in case.evidence if piece.unit is Unit.PASSAGE),
+        )
+        for case in dataset.cases
+    ]
+    return whole_documents(documents.values(), questions)
 
 
 def fairytaleqa(data: Path) -> DataSet:
     """FairytaleQA: sections of all stories pooled; the story's title leads sections and questions."""
-    folder = data / "fairytaleqa"
-    sections: dict[tuple[str, str], Document] = {}
-    for row in _rows(folder / "sections.jsonl"):
-        sections[row["story"], row["section"]] = paragraph(_story_title(row["story"]), row["text"])
-    rows = _rows(folder / "questions.jsonl")
-    step = max(1, len(rows) // _FAIRYTALEQA_QUESTIONS)
+    dataset = load_dataset(data / "fairytaleqa")
+    sections = {
+        (story.key, part.start): paragraph(story.title, story.text[part.start : part.end])
+        for story in dataset.documents.values()
+        for part in story.parts
+    }
+    step = max(1, len(dataset.cases) // _FAIRYTALEQA_QUESTIONS)
     questions = [
         Question(
-            f"{_story_title(row['story'])}: {row['question']}",
-            frozenset(sections[row["story"], section].id for section in row["gold_sections"]),
+            f"{dataset.documents[case.documents[0]].title}: {case.question}",
+            frozenset(sections[piece.document, piece.start].id for piece in case.evidence if piece.start is not None),
         )
-        for row in rows[::step][:_FAIRYTALEQA_QUESTIONS]
+        for case in dataset.cases[::step][:_FAIRYTALEQA_QUESTIONS]
     ]
     return whole_documents(sections.values(), questions)
 
 
-def _story_title(name: str) -> str:
-    return name.replace("-", " ").capitalize()
-
-
 def financebench(data: Path) -> DataSet:
-    """FinanceBench: each question is asked of its own filing; gold are pages (given 0-based)."""
-    folder = data / "financebench"
-    return _paged(
-        folder / "pdfs",
-        [
-            (f"{row['doc_name']}.pdf", row["question"], [part["evidence_page_num"] + 1 for part in row["evidence"]])
-            for row in _rows(folder / "questions.jsonl")
-        ],
-    )
-
-
-def statements(data: Path) -> DataSet:
-    """Questions that name ratios and statements, of the filings of FinanceBench."""
-    return _paged(
-        data / "financebench/pdfs",
-        [(f"{row['doc_name']}.pdf", row["question"], row["pages"]) for row in _rows(_STATEMENTS)],
-    )
+    """FinanceBench: each question is asked of its own filing; gold are pages."""
+    return _of_pages(load_dataset(data / "financebench"))
 
 
 def mmlongbench(data: Path) -> DataSet:
     """MMLongBench-Doc: each question that can be answered is asked of its own PDF; gold are pages."""
-    folder = data / "mmlongbench"
+    return _of_pages(load_dataset(data / "mmlongbench"))
+
+
+def _of_pages(dataset: Dataset) -> DataSet:
+    """A set whose units are the pages of a dataset's files, of the questions that have gold pages."""
+    files = {key: source.file for key, source in dataset.documents.items() if source.file is not None}
     rows = [
-        (row["doc_id"], row["question"], ast.literal_eval(row["evidence_pages"]))
-        for row in _rows(folder / "questions.jsonl")
+        (files[case.documents[0]], case.question, [piece.page for piece in case.evidence if piece.page is not None])
+        for case in dataset.cases
     ]
-    return _paged(folder / "documents", [row for row in rows if row[2]])
+    return _paged([row for row in rows if row[2]])
 
 
-def _paged(folder: Path, rows: list[tuple[str, str, list[int]]]) -> DataSet:
-    """A set whose units are pages, from rows of file name, question and gold pages."""
-    documents = {name: load(folder / name) for name in sorted({name for name, _, _ in rows})}
+def statements(data: Path) -> DataSet:
+    """Questions that name ratios and statements, of the filings of FinanceBench."""
+    rows = [json.loads(line) for line in _STATEMENTS.read_text(encoding="utf-8").splitlines()]
+    folder = data / "financebench/pdfs"
+    return _paged([(folder / f"{row['doc_name']}.pdf", row["question"], row["pages"]) for row in rows])
+
+
+def _paged(rows: list[tuple[Path, str, list[int]]]) -> DataSet:
+    """A set whose units are pages, from rows of file, question and gold pages."""
+    documents = {path: load(path) for path in sorted({path for path, _, _ in rows})}
     questions = [
-        Question(text, frozenset(f"{documents[name].id}:{page}" for page in pages), (documents[name].id,))
-        for name, text, pages in rows
+        Question(text, frozenset(f"{documents[path].id}:{page}" for page in pages), (documents[path].id,))
+        for path, text, pages in rows
     ]
     return DataSet(list(documents.values()), questions, pages=True)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 SETS: dict[str, Callable[[Path], DataSet]] = {

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphreader.batch import Asked
     from graphreader.errors import GraphReaderError
     from graphreader.finding import Findings, Found
     from graphreader.indexing import IndexReport
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Asked",
     "Citation",
     "Findings",
     "Found",
@@ -42,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "records",
+    "Asked": "batch",
     "Citation": "records",
     "Findings": "finding",
     "Found": "finding",

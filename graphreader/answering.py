@@ -1,4 +1,4 @@
-"""From a question over an indexed library to an answer, in mode ``graph`` or ``search``."""
+"""From a question over an indexed library to an answer, in mode ``graph``, ``search`` or ``full``; ``auto`` chooses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.agent.plan import make_plan
 from graphreader.agent.relevance import relevance_of
-from graphreader.errors import BadModelOutputError
+from graphreader.agent.whole import read_whole
+from graphreader.errors import BadModelOutputError, DocumentsTooLongError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate, Limits
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
+from graphreader.routing import endpoint_of, remember_sent, routed
 from graphreader.search import SearchResult, search
 from graphreader.search.ranked import DEFAULT_WEIGHTS
 from graphreader.search.rerank import Reranker, reranked
@@ -63,6 +65,9 @@ async def answer_question(
 ) -> tuple[Answer, list[str]]:
     """The answer, and the ids of the chunks that were read on the way. Raises ``ModelError``."""
     gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
+    documents = Documents(library, document_ids)
+    if mode is Mode.FULL and not settings.full.allow_part:
+        return await _by_whole(library, gate, question, documents, None, settings, on_step), []
     plan = await _parts(gate, question) if settings.search.decompose else []
 
     def look() -> SearchResult:
@@ -70,11 +75,32 @@ async def answer_question(
         return reranked(found, question, reranker, DEFAULT_WEIGHTS)
 
     found = await asyncio.to_thread(look)
-    documents = Documents(library, document_ids)
+    steps: list[TraceStep] = []
+    if mode is Mode.AUTO:
+        route = await asyncio.to_thread(routed, library, model, question, document_ids, found, settings)
+        steps.append(TraceStep("route", route.mode.value, {"reason": route.reason, **route.considered}))
+        on_step(steps[0])
+        mode = route.mode
+    if mode is Mode.FULL:
+        allowed = found if settings.full.allow_part else None
+        try:
+            return _led(steps, await _by_whole(library, gate, question, documents, allowed, settings, on_step)), []
+        except DocumentsTooLongError as error:
+            if not steps:
+                raise
+            # Chosen on counts of another tokenizer than the model's.
+            mode = Mode.SEARCH
+            steps.append(TraceStep("route", mode.value, {"reason": str(error)}))
+            on_step(steps[-1])
     if mode is Mode.SEARCH:
-        return await _by_search(library, gate, question, documents, found, settings, on_step), []
+        return _led(steps, await _by_search(library, gate, question, documents, found, settings, on_step)), []
     context = run_context(library, gate, question, documents, found, settings, on_step)
-    return await _by_graph(replace(context, plan=tuple(plan)), settings)
+    answer, read = await _by_graph(replace(context, plan=tuple(plan)), settings)
+    return _led(steps, answer), read
+
+
+def _led(steps: Sequence[TraceStep], answer: Answer) -> Answer:
+    return replace(answer, trace=(*steps, *answer.trace)) if steps else answer
 
 
 async def _parts(gate: Gate, question: str) -> list[str]:
@@ -83,6 +109,32 @@ async def _parts(gate: Gate, question: str) -> list[str]:
         return await make_plan(gate, question)
     except BadModelOutputError:
         return []
+
+
+async def _by_whole(
+    library: Library,
+    gate: Gate,
+    question: str,
+    documents: Documents,
+    found: SearchResult | None,
+    settings: Settings,
+    on_step: OnStep,
+) -> Answer:
+    """From all of the documents, or with ``found`` from the largest part around what it ranks best."""
+    scores = None if found is None else {ranked.chunk.id: ranked.score for ranked in found.chunks}
+    reading = await asyncio.to_thread(read_whole, library, gate.model, question, documents, scores)
+    detail = {"chunks": len(reading.chunks), "tokens": reading.token_count, "of_tokens": reading.of_tokens}
+    trace = [TraceStep("full", "read", {**detail, "part": reading.part} if reading.part else detail)]
+    on_step(trace[0])
+    chunks = {chunk.id: chunk for chunk in reading.chunks}
+    conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
+    remember_sent(library, endpoint_of(settings, gate.model), reading, gate.usage.cached_tokens)
+    evidence = [[item.document_id, item.start, item.end, item.votes] for item in reading.excerpts]
+    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
+    on_step(trace[-1])
+    if reading.part:
+        conclusion = replace(conclusion, warnings=(*conclusion.warnings, reading.part))
+    return _answer(gate, question, Mode.FULL, conclusion, StoppedBy.FINISHED, trace)
 
 
 async def _by_search(
@@ -95,7 +147,9 @@ async def _by_search(
     on_step: OnStep,
 ) -> Answer:
     excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
-    trace = [TraceStep("search", "search", {"passages": len(found.passages), "shown": len(excerpts)})]
+    places = [[item.document_id, item.start, item.end] for item in found_excerpts(found)]
+    detail = {"passages": len(found.passages), "shown": len(excerpts), "found": places}
+    trace = [TraceStep("search", "search", detail)]
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)

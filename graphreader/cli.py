@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphreader.cli_evaluate import evaluate, report
 from graphreader.cli_hosting import doctor, plan, serve, stop
 from graphreader.cli_shared import EXIT_FAILED, EXIT_NOT_SAID, JsonOption, guarded, print_json
 from graphreader.records import FoundKind, Mode
@@ -79,14 +80,30 @@ def ask(
         typer.Argument(help="Documents to ask: of the library, or files, which are indexed first. Default: all."),
     ] = None,
     library: LibraryOption = None,
-    mode: Annotated[Mode, typer.Option(help="Explore the graph, or retrieve and answer in one call.")] = (Mode.GRAPH),
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="Explore the graph; retrieve and answer in one call; read everything; or choose by question."
+        ),
+    ] = Mode.GRAPH,
+    allow_part: Annotated[
+        bool, typer.Option("--allow-part", help="For mode full: read a part where the whole does not fit.")
+    ] = False,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Explorers stop after so long; mode auto chooses by it.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The same, in tokens of prompts and replies.")] = None,
     as_json: JsonOption = False,
     trace: Annotated[Path | None, typer.Option(help="Write every step of the run to this file, as JSON.")] = None,
 ) -> None:
     """Answer a question, with citations. Exit code 3: the documents do not say."""
     from graphreader.reader import answer_json
 
-    with _reader(library, live_steps=not as_json) as (reader, terminal):
+    limits = {"max_seconds": max_seconds, "max_total_tokens": max_tokens}
+    overrides: dict[str, Any] = {"explore": {name: value for name, value in limits.items() if value is not None}}
+    if allow_part:
+        overrides["full"] = {"allow_part": True}
+    with _reader(library, live_steps=not as_json, overrides=overrides) as (reader, terminal):
         answer = reader.ask(question, sources or [], mode=mode, on_step=terminal.show_step)
         result = answer_json(answer)
         if trace is not None:
@@ -230,7 +247,7 @@ def remove(document: DocumentArgument, library: LibraryOption = None) -> None:
         terminal.say(f"Removed {reader.remove(document)}.")
 
 
-for command in (plan, serve, stop, doctor):
+for command in (plan, serve, stop, doctor, evaluate, report):
     app.command()(command)
 
 
@@ -241,13 +258,21 @@ def main() -> None:
 
 @contextmanager
 def _reader(
-    library: Path | None, *, live_steps: bool = False, existing: bool = False
+    library: Path | None,
+    *,
+    live_steps: bool = False,
+    existing: bool = False,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[GraphReader, Terminal]]:
-    """A reader with its terminal; with ``existing`` the library must be there already."""
+    """A reader with its terminal; with ``existing`` the library must be there already. Flags override settings."""
     from graphreader.errors import LibraryError
     from graphreader.reader import GraphReader
+    from graphreader.settings import Settings
 
-    with guarded(live_steps) as terminal, GraphReader(library, on_progress=terminal.show_progress) as reader:
+    with (
+        guarded(live_steps) as terminal,
+        GraphReader(library, settings=Settings.load(**(overrides or {})), on_progress=terminal.show_progress) as reader,
+    ):
         if existing and not reader.library_path.exists():
             raise LibraryError(
                 f"There is no library at {reader.library_path}: run `graphreader index SOURCE...`, or name another "

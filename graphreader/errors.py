@@ -14,10 +14,12 @@ GraphReaderError
 │   ├── ModelUnreachableError   nobody answers at the endpoint, or it timed out
 │   ├── ModelRefusedError       the endpoint answered with a refusal (key, unknown model, rate limit, ...)
 │   ├── ContextTooLongError     the prompt does not fit the model's window
+│   ├── DocumentsTooLongError   nor do the documents as a whole
 │   └── BadModelOutputError     the reply is not what the schema asks for
 ├── ServeError              the local model server cannot be run
 │   └── WeightsError            weights cannot be found, checked or converted
 ├── PlanError               a wished context, memory or split is impossible for this model
+├── DatasetError            a dataset of an evaluation cannot be read
 ├── MissingDependencyError  an optional package is absent
 └── SettingsError           a setting has no meaning
 """
@@ -111,6 +113,28 @@ class ContextTooLongError(ModelError):
         )
 
 
+class DocumentsTooLongError(ModelError):
+    """The documents do not fit the model's window as a whole.
+
+    ``room_tokens``: how many of theirs would. Not ``is_counted``: there are more of them than was worth counting.
+    """
+
+    def __init__(
+        self, document_tokens: int, prompt_tokens: int, window_tokens: int, room_tokens: int, *, is_counted: bool = True
+    ) -> None:
+        self.document_tokens = document_tokens
+        self.prompt_tokens = prompt_tokens
+        self.window_tokens = window_tokens
+        self.room_tokens = room_tokens
+        longer = f"serve the model with a longer window (`graphreader serve --context {prompt_tokens}`), "
+        super().__init__(
+            f"The documents have {'' if is_counted else 'more than '}{document_tokens:,} tokens, with instructions, "
+            f"question and reply {prompt_tokens:,}; the window is {window_tokens:,}, which leaves {room_tokens:,} for "
+            f"documents. Use mode 'graph', 'search' or 'auto', name fewer documents, {longer if is_counted else ''}or "
+            "allow a part (--allow-part, setting full.allow_part)."
+        )
+
+
 class BadModelOutputError(ModelError):
     """The reply is not what the schema asks for."""
 
@@ -125,6 +149,22 @@ class WeightsError(ServeError):
 
 class PlanError(GraphReaderError):
     """What is wished is impossible for this model; the message names the nearest setting that works."""
+
+
+class DatasetError(GraphReaderError):
+    """A dataset cannot be read. ``line`` (from 1) and ``field`` say where, as far as one place is to blame."""
+
+    def __init__(
+        self, source: str, problem: str, mend: str, *, line: int | None = None, field: str | None = None
+    ) -> None:
+        self.source = source
+        self.problem = problem
+        self.line = line
+        self.field = field
+        where = [printable(source)]
+        where += [] if line is None else [f"line {line}"]
+        where += [] if field is None else [f"field {printable(field)}"]
+        super().__init__(f"{', '.join(where)}: {problem}. {mend}")
 
 
 class MissingDependencyError(GraphReaderError):

@@ -130,7 +130,8 @@ async def write_model_facts(
     work = []
     for owner, chunks in by_document.items():
         document = await asyncio.to_thread(library.document, owner)
-        work.append((document, chunks, await asyncio.to_thread(vocabulary_of, document)))
+        vocabulary = await asyncio.to_thread(vocabulary_of, document, normalises=settings.normalise)
+        work.append((document, chunks, vocabulary))
     on_progress("facts", 0, len(chunk_ids), "")
     await write_facts(gate, library, work, settings.max_fact_tokens, on_chunk)
     return failed
@@ -142,7 +143,8 @@ def text_only_key(settings: IndexSettings) -> str:
 
 
 def _complete_key(settings: IndexSettings) -> str:
-    return f"pipeline={_PIPELINE_VERSION} max_chunk_tokens={settings.max_chunk_tokens}"
+    names = "" if settings.normalise else " plain names"
+    return f"pipeline={_PIPELINE_VERSION} max_chunk_tokens={settings.max_chunk_tokens}{names}"
 
 
 def _index_file(
@@ -224,7 +226,7 @@ def _graph_batches(library: Library, names: Sequence[str], settings: IndexSettin
     finished: dict[str, str] = {}
     for name in names:
         document = library.document(name)
-        vocabulary = vocabulary_of(document)
+        vocabulary = vocabulary_of(document, normalises=settings.normalise)
         for chunk in library.chunks(name):
             chunk_ids.append(chunk.id)
             facts += phrase_facts(document, chunk, vocabulary)

@@ -10,14 +10,15 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from graphreader.batch import Asked, Outcome, outcomes
 from graphreader.errors import DocumentNotFoundError, GraphReaderError, LibraryError
 from graphreader.lazy_facts import asking, pending_chunks, remember_read, settle, spawn_writer
 from graphreader.library import open_library
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from graphreader.view import Neighbourhood
 
 _GIVE_WAY_POLL_SECONDS = 0.25
+
+T = TypeVar("T")
 
 FactsKind = Literal["lazy", "model", "phrases"]
 
@@ -218,38 +221,60 @@ class GraphReader:
 
         Raises ``ModelError``, ``LibraryError``, and ``SourceError`` where none of the sources can be read.
         """
-        from graphreader.answering import answer_question
+        asked = Asked(question, (sources,) if isinstance(sources, str) else tuple(sources), Mode(mode))
+        ((_, outcome),) = self.ask_many([asked], concurrency=1, on_step=on_step)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        if not question.strip():
-            raise GraphReaderError("The question is empty: say what you want to know.")
+    def ask_many(
+        self, asked: Iterable[Asked], *, concurrency: int | None = None, on_step: OnStep = _ignore_step
+    ) -> Iterator[tuple[Asked, Outcome]]:
+        """Answer many questions, each yielded with its answer, or its error, as soon as it is there.
+
+        Questions on the same sources follow each other, whatever their order here, so that their prompts share what
+        the server has cached (see ``graphreader.batch``). ``concurrency``: how many are under way at once, by default
+        the setting ``model.concurrency``. ``on_step`` gets the steps of all of them. Closing the iterator, or Ctrl-C,
+        cancels what is under way.
+        """
         with asking(self.library_path):
-            document_ids = self._scope([sources] if isinstance(sources, str) else list(sources))
-            warnings = self._not_searched(document_ids if sources else None)
-            connection = self._connect()
+            yield from outcomes(
+                asked, lambda one: self._start(one, on_step), concurrency or self.settings.model.concurrency
+            )
 
-            async def run() -> tuple[Answer, list[str]]:
-                model = await connection.model()
-                return await answer_question(
-                    self.library,
-                    model,
-                    connection.embedder,
-                    question.strip(),
-                    document_ids,
-                    Mode(mode),
-                    self.settings,
-                    on_step,
-                    connection.reranker,
-                )
+    def _start(self, asked: Asked, on_step: OnStep) -> Future[Answer]:
+        from graphreader.answering import answer_question
+        from graphreader.routing import endpoint_of
 
-            answer: Answer
-            answer, read = self._run(run)
+        question = asked.question.strip()
+        if not question:
+            raise GraphReaderError("The question is empty: say what you want to know.")
+        document_ids = self._scope(list(asked.sources))
+        warnings = self._not_searched(document_ids if asked.sources else None)
+        connection = self._connect()
+
+        async def run() -> Answer:
+            answer, read = await answer_question(
+                self.library,
+                await connection.model(),
+                connection.embedder,
+                question,
+                document_ids,
+                asked.mode,
+                self.settings,
+                on_step,
+                connection.reranker,
+            )
             answer = replace(answer, warnings=(*answer.warnings, *warnings))
-            self.library.put_answer(answer_json(answer), document_ids)
-        if self.settings.index.facts == "lazy":
-            remember_read(self.library, read)
-            if read and self._given_model is None:
-                spawn_writer(self.library_path)
-        return answer
+            endpoint = endpoint_of(self.settings, await connection.model())
+            self.library.put_answer(answer_json(answer) | {"endpoint": endpoint}, document_ids)
+            if self.settings.index.facts == "lazy":
+                remember_read(self.library, read)
+                if read and self._given_model is None:
+                    spawn_writer(self.library_path)
+            return answer
+
+        return self._submit(run)
 
     def search(
         self,
@@ -361,14 +386,24 @@ class GraphReader:
             self._connection = Connection(self.settings, self._given_model, self._given_embedder, self._on_progress)
         return self._connection
 
-    def _run(self, work: Any) -> Any:  # noqa: ANN401 - an async function without arguments, and what it returns
+    def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run ``work`` on the reader's own event loop, with what the settings connect it to: for programs that drive
+        the asynchronous core themselves. Raises what ``work`` raises.
+        """
+        return self._run(lambda: work(self._connect()))
+
+    def _submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
+        """Start an async function on the reader's own event loop."""
         if self._portal is None:
             from anyio.from_thread import start_blocking_portal
 
             self._portal = self._stack.enter_context(start_blocking_portal())
             # After the portal on the stack, so before it when the stack unwinds: connections end on their own loop.
             self._stack.callback(self._portal.call, self._connect().close)
-        future = self._portal.start_task_soon(work)
+        return self._portal.start_task_soon(work)
+
+    def _run(self, work: Callable[[], Awaitable[T]]) -> T:
+        future = self._submit(work)
         try:
             return future.result()
         except KeyboardInterrupt:

@@ -23,10 +23,12 @@ class FactOrigin(StrEnum):
 
 
 class Mode(StrEnum):
-    """How a question is answered."""
+    """How a question is answered. ``AUTO`` chooses one of the others."""
 
     GRAPH = "graph"
     SEARCH = "search"
+    FULL = "full"
+    AUTO = "auto"
 
 
 class FoundKind(StrEnum):

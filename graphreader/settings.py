@@ -35,6 +35,13 @@ class ModelSettings(_Group):
     timeout_seconds: float = Field(default=600.0, gt=0, description="For one call; long prompts on a CPU take minutes.")
     retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failed call.")
     concurrency: int = Field(default=8, ge=1, description="Calls under way at once.")
+    cache_salt: SecretStr | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="Sent as vLLM's cache_salt: only requests with the same one share cached prefixes. Other endpoints "
+        "may refuse the field; it is sent only where this is set.",
+    )
 
 
 class ServeSettings(_Group):
@@ -47,7 +54,9 @@ class ServeSettings(_Group):
     rope: Literal["auto", "yarn", "linear", "ntk", "none"] = Field(
         default="auto", description="How positions are scaled beyond the native window."
     )
-    kv_cache_gib: int = Field(default=2, ge=1, description="Least memory for the KV cache, on CPU.")
+    kv_cache_gib: int = Field(
+        default=2, ge=1, description="Memory for the KV cache, on CPU; more where a wished window needs it."
+    )
     kv_cache_dtype: str = Field(default="auto", description="fp8 holds twice the tokens, a little less exactly.")
     block_size: int | None = Field(default=None, ge=1, description="Tokens in a block of the KV cache; on CPU 32.")
     max_concurrent_requests: int = Field(default=16, ge=1)
@@ -87,6 +96,10 @@ class IndexSettings(_Group):
     max_wait_seconds: float = Field(
         default=30.0, ge=0, description="A question to new documents waits so long for their graph and vectors."
     )
+    normalise: bool = Field(
+        default=True,
+        description="Key elements under one name whatever their spelling; off, only case is folded (for measuring).",
+    )
     max_fact_tokens: int = Field(default=1024, ge=64, description="Reserve for the reply that lists a chunk's facts.")
 
 
@@ -125,6 +138,17 @@ class ExploreSettings(_Group):
     )
 
 
+class FullSettings(_Group):
+    """Whole documents in the prompt: mode 'full', and when mode 'auto' chooses it."""
+
+    allow_part: bool = Field(
+        default=False, description="Read the largest part around what search finds where the whole does not fit."
+    )
+    max_auto_tokens: int = Field(
+        default=4000, ge=0, description="Documents up to this size are read whole in mode 'auto', whatever is asked."
+    )
+
+
 class Settings(BaseSettings):
     """All groups. ``Settings.load`` reads file and environment; the plain constructor also does."""
 
@@ -142,6 +166,7 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     search: SearchSettings = SearchSettings()
     explore: ExploreSettings = ExploreSettings()
+    full: FullSettings = FullSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:  # noqa: ANN401 - pydantic validates them

@@ -260,7 +260,7 @@ _NUMBER = re.compile(r"\d[\d,]*")
 #: Characters of an id that are shown; any unique beginning of an id names its document.
 _SHORT_ID = 8
 #: Details of a step that are for machines.
-_HIDDEN = frozenset({"evidence", "run"})
+_HIDDEN = frozenset({"evidence", "found", "notes", "run", "shown"})
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401 - any JSON value

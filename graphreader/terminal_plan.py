@@ -97,7 +97,8 @@ def _positions(encoding: PositionEncoding) -> str:
         scaled = ""
         if encoding.rope_type not in (None, "default"):
             factor = f" ×{encoding.factor:g}" if encoding.factor else ""
-            trained = f" from {encoding.original_tokens:,} tokens" if encoding.original_tokens else ""
+            named = encoding.original_tokens if encoding.rope_type not in ("linear", "dynamic") else None
+            trained = f" from {named:,} tokens" if named else ""
             scaled = f", scaled by {encoding.rope_type}{factor}{trained}"
         words += base + scaled
     if encoding.nope_layers:
@@ -154,7 +155,7 @@ def _prefill(plan: Plan) -> Iterable[tuple[str, str]]:
     cost = plan.prefill
     yield (
         "prefill",
-        f"{cost.flops / 1e12:,.4g} TFLOP for {cost.tokens:,} tokens, {cost.attention_share:.0%} of it attention",
+        f"{_operations(cost.flops)} for {cost.tokens:,} tokens, {cost.attention_share:.0%} of it attention",
     )
     if cost.score_matrix_bytes:
         yield (
@@ -163,6 +164,10 @@ def _prefill(plan: Plan) -> Iterable[tuple[str, str]]:
             f"{bytes_text(cost.flash_tile_bytes)} a head on the chip and {bytes_text(cost.flash_statistics_bytes)} of "
             "row statistics",
         )
+
+
+def _operations(count: float) -> str:
+    return f"{count / 1e15:,.3g} PFLOP" if count >= 1e15 else f"{count / 1e12:,.3g} TFLOP"
 
 
 def _argument_lines(arguments: tuple[str, ...]) -> list[str]:

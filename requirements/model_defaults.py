@@ -93,7 +93,7 @@ def _entry(config: Any) -> dict[str, Any]:  # noqa: ANN401
             entry[canonical] = values[raw]
     entry["spelled"] = {canonical: raw for canonical, raw in spelled.items() if canonical in KEYS}
     kinds = getattr(config, "layer_types", None) or []
-    if len(set(kinds)) > 1 and (pattern := _pattern(kinds)) is not None:
+    if set(kinds) - {"full_attention"} and (pattern := _pattern(kinds)) is not None:
         entry["layer_pattern"] = pattern
     return entry
 

@@ -29,6 +29,8 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"neighbour"}): "neighbour",
         frozenset({"answerable", "answer", "excerpts"}): "answer",
         frozenset({"facts"}): "extract",
+        frozenset({"answerable", "answer"}): "closed_book",
+        frozenset({"verdict"}): "rate",
     }
     return names[frozenset(fields)]
 

@@ -15,8 +15,24 @@ KEY = "test-key-that-must-not-leak"
 
 
 @contextmanager
-def scripted_server(script: Script, steps: list[str] | None = None) -> Iterator[str]:
-    """Its base URL while it runs. ``steps`` collects which step each request was for."""
+def scripted_server(
+    script: Script, steps: list[str] | None = None, requests: list[dict[str, Any]] | None = None
+) -> Iterator[str]:
+    """Its base URL while it runs. ``steps`` collects which step each request was for, ``requests`` their bodies.
+
+    Like vLLM it counts as cached what a prompt shares with the beginning of an earlier one of the same salt.
+    """
+    seen: list[tuple[str | None, list[str]]] = []
+
+    def usage_of(request: dict[str, Any]) -> dict[str, Any]:
+        words = "\n".join(message["content"] for message in request["messages"]).split(" ")
+        salt = request.get("cache_salt")
+        cached = max((_shared(words, earlier) for key, earlier in seen if key == salt), default=0)
+        seen.append((salt, words))
+        details = {"cached_tokens": cached}
+        return {"prompt_tokens": len(words), "completion_tokens": 5, "total_tokens": len(words) + 5} | {
+            "prompt_tokens_details": details
+        }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -30,12 +46,13 @@ def scripted_server(script: Script, steps: list[str] | None = None) -> Iterator[
             schema = request["response_format"]["json_schema"]["schema"]
             if steps is not None:
                 steps.append(step_of(schema))
+            if requests is not None:
+                requests.append(request)
             text = json.dumps(script(request["messages"][-1]["content"], schema))
             message = {"role": "assistant", "content": text}
-            usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             body = {"id": "1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
-            self._send(body | {"usage": usage})
+            self._send(body | {"usage": usage_of(request)})
 
         def _send(self, body: dict[str, Any], status: int = 200) -> None:
             data = json.dumps(body).encode()
@@ -57,3 +74,11 @@ def scripted_server(script: Script, steps: list[str] | None = None) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _shared(words: list[str], earlier: list[str]) -> int:
+    """How many of the first words are the same."""
+    return next(
+        (place for place, (one, other) in enumerate(zip(words, earlier, strict=False)) if one != other),
+        min(len(words), len(earlier)),
+    )

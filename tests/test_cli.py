@@ -88,6 +88,27 @@ def test_json_is_alone_on_stdout(run: Run) -> None:
     assert json.loads(Path("trace.json").read_text(encoding="utf-8"))["trace"] == answer["trace"]
 
 
+def test_a_whole_document_is_read_or_refused_with_its_numbers(run: Run) -> None:
+    done = run("ask", "Who built the tide mill?", "tides.md", "--mode", "full")
+    assert done.returncode == 0, done.stderr
+    assert "full · scripted · 1 model calls" in done.stdout
+    Path("long.md").write_text("# Long\n\n" + "The ferry carried salt to the isle. " * 4000, encoding="utf-8")
+    refused = run("ask", "What did the ferry carry?", "long.md", "--mode", "full")
+    assert refused.returncode == 1
+    assert "the window is 16,384" in " ".join(refused.stderr.split())
+    part = run("ask", "What did the ferry carry?", "long.md", "--mode", "full", "--allow-part")
+    assert part.returncode == 0, part.stderr
+    assert "Only a part was read: Long" in " ".join(part.stdout.split())
+
+
+def test_auto_says_what_it_chose_and_why(run: Run) -> None:
+    done = run("ask", "Who built the tide mill?", "tides.md", "--mode", "auto", "--max-seconds", "5", "--json")
+    answer = json.loads(done.stdout)
+    assert answer["mode"] == "full"
+    assert answer["trace"][0]["detail"]["reason"] == "the text is short"
+    assert answer["trace"][0]["detail"]["max_seconds"] == 5
+
+
 def test_exit_code_three_where_the_documents_do_not_say(run_unanswered: Run) -> None:
     done = run_unanswered("ask", "How deep is the well?", "tides.md", "--mode", "search")
     assert done.returncode == 3

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,13 +31,15 @@ ORDER = [
     {"graphreader.view"},
     {"graphreader.plan"},
     {"graphreader.serve"},
-    {"graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
+    {"graphreader.batch", "graphreader.coverage", "graphreader.graph", "graphreader.finding", "graphreader.lazy_facts"},
+    {"graphreader.routing"},
     {"graphreader.indexing", "graphreader.answering"},
     {"graphreader.connect"},
     {"graphreader.reader"},
+    {"graphreader.evaluate"},
     {"graphreader.facts_writer", "graphreader.terminal", "graphreader.terminal_plan"},
     {"graphreader.cli_shared"},
-    {"graphreader.cli_hosting"},
+    {"graphreader.cli_evaluate", "graphreader.cli_hosting"},
     {"graphreader.cli"},
     {"graphreader.__main__", "graphreader"},
 ]
@@ -111,10 +113,12 @@ def test_help_loads_nothing_heavy_and_is_instant() -> None:
     assert not loaded_by(code) & (HEAVY | {"pydantic"})
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        # The processor's time: machines that run the tests may be busy with something else.
+        before = os.times()
         subprocess.run([sys.executable, "-m", "graphreader", "--help"], capture_output=True, check=True, cwd=ROOT)
-        seconds.append(time.perf_counter() - started)
-    # 0.4 s is the promise; machines that run the tests may be busy with something else.
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    # 0.4 s is the promise.
     assert min(seconds) < 1.2
 
 

@@ -11,7 +11,7 @@ from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, 
 from graphreader.agent.schemas import AnswerReply, answer_schema
 from graphreader.llm.gate import Gate
 from graphreader.records import Chunk, Citation, Document
-from prompts import render
+from prompts import Prompt, render
 
 NOT_SAID = "The documents do not say."
 
@@ -21,7 +21,7 @@ LEAST_PROBABLE: Mapping[str, float] = {"qwen2.5-coder-1.5b-instruct": 0.965}
 _LEAST_PROBABLE_ELSEWHERE = 0.5
 #: Below this share of its own words an answer does not count as stated by an excerpt.
 _STATED = 0.5
-_MAX_REPLY_TOKENS = 128
+MAX_REPLY_TOKENS = 128
 _MAX_CUT_ANSWER_CHARACTERS = 120
 _CUT_REPLY = re.compile(
     r'\s*\{\s*"excerpts":\s*(?P<excerpts>\[[\d,\s]*\]),\s*"answerable":\s*"(?P<answerable>yes|no)",\s*"answer":\s*"(?P<answer>[^"\\]*)'
@@ -54,11 +54,10 @@ async def conclude(
     """
     if not excerpts:
         return Conclusion(NOT_SAID, False, ())
-    groups, numbered = grouped(excerpts, documents, chunks)
-    prompt = render("answer", groups=groups, question=question)
+    prompt, numbered = answer_prompt(question, excerpts, documents, chunks)
     schema = answer_schema(len(numbered))
     reply, weights = await gate.ask_weighed(
-        prompt, AnswerReply, schema, _MAX_REPLY_TOKENS, weigh="answerable", salvage=_salvage
+        prompt, AnswerReply, schema, MAX_REPLY_TOKENS, weigh="answerable", salvage=_salvage
     )
     answer = " ".join(reply.answer.split())
     if reply.answerable == "no" or not answer:
@@ -70,6 +69,17 @@ async def conclude(
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
     return Conclusion(answer, True, citations, warnings)
+
+
+def answer_prompt(
+    question: str, excerpts: Sequence[Excerpt], documents: Mapping[str, Document], chunks: Mapping[str, Chunk]
+) -> tuple[Prompt, list[Excerpt]]:
+    """The prompt that ``conclude`` sends, and the excerpts in the order of their numbers.
+
+    Nothing before the question depends on it: prompts on the same excerpts share all that the server has cached.
+    """
+    groups, numbered = grouped(excerpts, documents, chunks)
+    return render("answer", groups=groups, question=question), numbered
 
 
 def _salvage(text: str) -> AnswerReply | None:

@@ -94,6 +94,7 @@ async def read_facts(context: RunContext, state: ExplorerState) -> Update:
     changed = state | {"notes": notes, "queue": queue, "fruitless": fruitless}
     action = "read_chunk" if wanted else "stop_and_read_neighbor"
     detail = {"node": state["node"], "facts": len(facts), "noted": noted_count, "chunks": wanted}
+    detail |= _places([[fact.document_id, fact.start, fact.end] for fact in facts], state, notes)
     if fruitless >= context.limits.max_fruitless_nodes:
         return _done(context, changed, StoppedBy.FINISHED, action=action, counts=True, **detail)
     return _advance(context, changed, Phase.CHUNK if queue else Phase.NEIGHBOURS, action, **detail)
@@ -126,6 +127,7 @@ async def read_chunk(context: RunContext, state: ExplorerState) -> Update:
         queue = [around[reply.action], *queue]
     changed = state | {"read": read, "queue": queue, "notes": notes}
     detail = {"chunk": chunk_id, "page": document.page_at(chunk.start), "noted": len(notes) - len(state["notes"])}
+    detail |= _places([[document.id, chunk.start, chunk.end]], state, notes)
     if reply.action == _TERMINATION:
         return _done(context, changed, StoppedBy.FINISHED, action=reply.action, counts=True, **detail)
     return _advance(context, changed, Phase.CHUNK if queue else Phase.NEIGHBOURS, reply.action, **detail)
@@ -201,6 +203,12 @@ def _with_notes(state: ExplorerState, spans: list[tuple[str, str, int, int]]) ->
         if not covered:
             notes.append(note_state(Note(document_id, chunk_id, start, end, state["explorer"])))
     return notes
+
+
+def _places(shown: list[list[Any]], state: ExplorerState, notes: list[NoteState]) -> Update:
+    """Where what the model was shown in a step stands, and what it noted of it: for evaluation."""
+    new = notes[len(state["notes"]) :]
+    return {"shown": shown, "notes": [[note["document_id"], note["start"], note["end"]] for note in new]}
 
 
 def _advance(context: RunContext, state: ExplorerState, phase: Phase, action: str, **detail: Any) -> Update:  # noqa: ANN401

@@ -140,7 +140,8 @@ async def _answer(context: RunContext, state: RunState) -> dict[str, Any]:
         "read": list(dict.fromkeys(chunk_id for explorer in explorers for chunk_id in explorer["read"])),
     }
     evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
-    entry = _traced(context, "answer", "answer", answer=conclusion.answer, evidence=evidence)
+    found = [[item.document_id, item.start, item.end] for item in context.found]
+    entry = _traced(context, "answer", "answer", answer=conclusion.answer, evidence=evidence, found=found)
     return {"result": result, "trace": [*steps, entry]}
 
 

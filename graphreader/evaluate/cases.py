@@ -57,7 +57,8 @@ class Case:
     """A question with its gold. ``answers``: any of them is right; none where the documents do not say.
 
     ``documents`` are the keys of those that belong to the question; ``options`` the choices of a multiple-choice
-    question, whose answer is then one of their letters. ``labels`` are what a report groups by ("hops", "type", ...).
+    question, whose answer is then one of their letters, or several ("AC"). ``labels`` are what a report groups by
+    ("hops", "type", ...). ``keywords`` are what an answer must hold to be scored at all (LV-Eval).
     """
 
     id: str
@@ -68,6 +69,12 @@ class Case:
     options: Mapping[str, str] = field(default_factory=dict)
     evidence: tuple[GoldEvidence, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    keywords: tuple[str, ...] = ()
+
+
+def asked(case: Case) -> str:
+    """The question as it is put to a reader: with its choices, a line each, where it has any."""
+    return "\n".join([case.question, *(f"{letter}. {text}" for letter, text in case.options.items())])
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,20 +70,28 @@ class Vocabulary:
     aliases: Mapping[str, str] = field(default_factory=dict)
     #: What stands above each row of a table, by the row's start.
     rows: Mapping[int, Table] = field(default_factory=dict)
+    #: Whether spellings are brought to a normal form; else only case and white space are folded.
+    normalises: bool = True
 
     def key_elements(self, spellings: Iterable[str]) -> tuple[KeyElement, ...]:
         """The key elements of these spellings by their canonical names, none twice, empty ones left out."""
         found: dict[str, KeyElement] = {}
         for spelling in spellings:
-            name = normalise(spelling) if len(spelling) <= _MAX_NAME_CHARACTERS else ""
+            name = self._name_of(spelling) if len(spelling) <= _MAX_NAME_CHARACTERS else ""
             name = self.aliases.get(name, name)
             if name not in found and (len(name) > 1 or not name.isascii()) and name:
                 found[name] = KeyElement(name, spelling)
         return tuple(found.values())
 
+    def _name_of(self, spelling: str) -> str:
+        return normalise(spelling) if self.normalises else " ".join(spelling.casefold().split())
 
-def vocabulary_of(document: Document) -> Vocabulary:
-    """What the document's words show as a whole; a pass over its sentences, linear in its text."""
+
+def vocabulary_of(document: Document, *, normalises: bool = True) -> Vocabulary:
+    """What the document's words show as a whole; a pass over its sentences, linear in its text.
+
+    Without ``normalises`` nothing is known by another name: neither other spellings nor aliases that the text gives.
+    """
     text = document.text
     ordinary_words = _ordinary_words(text)
     names: Counter[str] = Counter()
@@ -101,8 +109,9 @@ def vocabulary_of(document: Document) -> Vocabulary:
         joined_names=frozenset(name for name, count in names.items() if count > 1 and " and " in name),
         phrases=_recurring_phrases(phrases),
         ideograph_terms=_ideograph_terms(text),
-        aliases=aliases_of(text, names, ordinary_words),
+        aliases=aliases_of(text, names, ordinary_words) if normalises else {},
         rows=tables_of(document).rows,
+        normalises=normalises,
     )
 
 

@@ -65,6 +65,11 @@ class OpenAIChatModel:
         return self._name
 
     @property
+    def base_url(self) -> str:
+        """Where the endpoint is."""
+        return self._base_url
+
+    @property
     def context_tokens(self) -> int:
         """The window: prompt and reply together."""
         return self._context_tokens
@@ -99,6 +104,8 @@ class OpenAIChatModel:
                 "json_schema": {"name": "reply", "schema": schema, "strict": True},
             },
         }
+        if self._settings.cache_salt is not None:
+            request["extra_body"] = {"cache_salt": self._settings.cache_salt.get_secret_value()}
         async with self._slots:
             try:
                 completion = await self._create(request, weighed=weigh is not None)

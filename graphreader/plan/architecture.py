@@ -57,6 +57,11 @@ def read_architecture(config: ModelConfig) -> Architecture:
     query_heads = config.count("num_attention_heads", "n_heads", "n_head")
     kv_heads = _kv_heads(config, query_heads)
     layers = _layers(config, kinds, query_heads, kv_heads)
+    if layers and all(layer.shares_kv for layer in layers):
+        raise PlanError(
+            f"num_kv_shared_layers = {config.count('num_kv_shared_layers')} leaves none of {layer_count} layers a "
+            "cache of its own. Restore the model's config.json."
+        )
     attending = [layer for layer in layers if layer.heads is not Heads.NONE]
     return Architecture(
         model_type=config.model_type or "unknown",
@@ -116,9 +121,11 @@ def _listed_kinds(config: ModelConfig) -> list[str] | None:
 
 
 def _windowed_kinds(config: ModelConfig, layer_count: int) -> list[str]:
+    usual = config.get("layer_pattern") or []
     window = config.get("sliding_window")
     if not window or config.get("use_sliding_window") is False:
-        return ["full_attention"] * layer_count
+        usual = [] if "sliding_attention" in usual else usual
+        return [str(usual[i % len(usual)]) if usual else "full_attention" for i in range(layer_count)]
     if config.get("max_window_layers") is not None and config.get("use_sliding_window"):
         # vLLM has windows for all layers of these models or for none.
         kind = "sliding_attention" if config.count("max_window_layers") == 0 else "full_attention"
@@ -129,7 +136,7 @@ def _windowed_kinds(config: ModelConfig, layer_count: int) -> list[str]:
         return ["sliding_attention" if letter == "L" else "full_attention" for letter in letters]
     if isinstance(pattern, int) and pattern > 0:
         return ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(layer_count)]
-    if isinstance(usual := config.get("layer_pattern"), list):
+    if usual:
         return [str(usual[i % len(usual)]) for i in range(layer_count)]
     return ["sliding_attention"] * layer_count
 

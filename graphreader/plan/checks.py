@@ -52,7 +52,7 @@ def check_window(
     options = [f"--context {longest}"] if longest else []
     if request.kv_dtype == "auto" and "fp8" in _kv_dtypes(architecture, request) and needed <= 2 * available:
         options.append("--kv-dtype fp8")
-    options.append(f"{bytes_text(needed)} for the KV cache")
+    options.append(f"--kv-memory {needed} ({bytes_text(needed)})")
     blocks = cache.request_blocks(context_tokens)
     raise PlanError(
         f"{context_tokens:,} tokens need {bytes_text(needed)} of KV cache ({blocks:,} blocks of "

@@ -62,7 +62,7 @@ class ModelConfig:
 
     def count(self, *names: str) -> int:
         """The first of these as a number; 0 where none is given. Raises ``PlanError`` where it is no number."""
-        value = self.first(*names)
+        value = next((v for name in names if (v := self.get(name)) not in (None, "auto")), None)
         if isinstance(value, list) and value:
             value = max(value)
         if value is None:

@@ -164,8 +164,6 @@ def build_cache(architecture: Architecture, settings: CacheSettings) -> Cache:
     block_size, state_page = _aligned(architecture, settings)
     own = replace(settings, block_size=block_size)
     layers = [_layer_cache(layer, own, state_page) for layer in architecture.layers if not layer.shares_kv]
-    if any(layer.reach is Reach.CHUNKED for layer in layers):
-        layers = _promoted(layers, block_size)
     groups = _groups(layers)
     return Cache(
         groups=tuple(tuple(group) for group in groups),
@@ -205,24 +203,6 @@ def _layer_cache(layer: Layer, settings: CacheSettings, state_page: int | None) 
     return LayerCache(
         layer.reach, block_size, shape, block_size * token_bytes, layer.window_tokens, bool(layer.latent_size)
     )
-
-
-def _promoted(layers: Sequence[LayerCache], block_size: int) -> list[LayerCache]:
-    """With chunked layers vLLM keeps every token of local layers too, unless all layers are alike."""
-    if not any(layer.reach is Reach.FULL for layer in layers):
-        return list(layers)
-    return [
-        layer
-        if layer.reach in (*_STATES, Reach.FULL)
-        else replace(
-            layer,
-            reach=Reach.FULL,
-            window_tokens=None,
-            block_size=block_size,
-            page_bytes=layer.page_bytes // layer.block_size * block_size,
-        )
-        for layer in layers
-    ]
 
 
 def _groups(layers: Sequence[LayerCache]) -> list[list[LayerCache]]:

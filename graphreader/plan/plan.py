@@ -58,7 +58,8 @@ def make_plan(config: Mapping[str, Any], request: PlanRequest) -> Plan:
         kv_bytes_per_token=_token_bytes(architecture, settings),
         kv_bytes_per_far_token=_token_bytes(architecture, settings, far=True),
         state_bytes_per_request=sum(layer_state_bytes(layer, settings) for layer in architecture.layers),
-        block_size=cache.block_size,
+        # A model without attention keeps a request in one block, whatever its length.
+        block_size=cache.block_size if architecture.heads is not Heads.NONE else max_model_len,
         bytes_per_block=cache.bytes_per_block,
         num_blocks=None if kv_bytes is None else cache.num_blocks(kv_bytes),
         groups=_groups(cache, max_model_len),
@@ -143,11 +144,10 @@ def _named_kv_dtype(model: ModelConfig) -> str | None:
 
 
 def _token_bytes(architecture: Architecture, settings: CacheSettings, *, far: bool = False) -> int:
-    keeps_all = any(layer.reach is Reach.CHUNKED for layer in architecture.layers)  # see kv.py
     return sum(
         layer_token_bytes(layer, settings.kv_dtype, settings.tensor_parallel)
         for layer in architecture.layers
-        if not far or layer.reach is Reach.FULL or keeps_all
+        if not far or layer.reach is Reach.FULL
     )
 
 

@@ -24,6 +24,7 @@ def state_elements(config: ModelConfig, reach: Reach) -> tuple[int, ...]:
     heads = config.count("mamba_n_heads", "mamba_num_heads", "n_mamba_heads", "num_heads")
     head_size = config.count("mamba_d_head", "mamba_head_dim", "mamba_headdim", "head_dim")
     width = _inner_width(config)
+    head_size = head_size or width // max(heads, 1)
     if config.model_type in ("mamba", "falcon_mamba", "jamba") or not heads:
         return (width * (kernel - 1), width * state)
     if config.model_type == "nemotron_h":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from graphreader.search.compare import sides_of
 from graphreader.search.ranked import RankingWeights
 from graphreader.text.figures import rescaled_amounts
 
@@ -67,9 +68,11 @@ class Query:
 def queries_of(
     reading: Reading, extra: Sequence[str], expansions: Sequence[str], weights: RankingWeights
 ) -> list[Query]:
-    """The question itself first, then rephrasings or sub-questions from outside, then expansions of its terms."""
+    """The question itself, the sides of its comparison, sub-questions from outside, expansions of its terms."""
+    sides = sides_of(reading.text) if weights.side else ()
     return [
         Query(reading.text, " ".join((reading.text, *reading.spelt_out))),
+        *(Query(side, side, weights.side) for side in sides),
         *(Query(query, query, weights.extra_query) for query in extra if query.strip()),
         *(Query(query, query, weights.expansion, adds=True) for query in expansions if weights.expansion),
     ]

@@ -75,6 +75,8 @@ class RankingWeights:
     vector: float = 2.0
     #: A further query (a sub-question, a rephrasing) beside the question at 1.
     extra_query: float = 0.7
+    #: Each of the two things that the question compares (see ``compare``), beside the question at 1.
+    side: float = 0.85
     #: What a financial term of the question is made of (see ``expand``), each query added to the question's at 1.
     expansion: float = 0.7
     #: The second step: to passages that hold a new key element of the best passages, and to those titled by one.

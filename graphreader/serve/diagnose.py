@@ -94,16 +94,20 @@ def _weights(model: str, cache_folder: Path | None) -> Check:
 
 def _server(paths: ServerPaths) -> Check:
     try:
-        endpoint = server.running(paths)
-        loading = endpoint is None and state.load(paths.state) is not None
+        endpoint, found = server.running(paths), state.load(paths.state)
     except GraphReaderError as error:
         return Check("model server", "warn", str(error), "graphreader stop")
+    if found is None:
+        return Check("model server", "ok", "not running; started when needed")
+    detail = f"is loading, log {paths.log}"
     if endpoint is not None:
         detail = f"{endpoint.model} at {endpoint.base_url}, window {endpoint.max_model_len:,} tokens, log {paths.log}"
-        return Check("model server", "ok", detail)
-    return Check(
-        "model server", "ok", f"is loading, log {paths.log}" if loading else "not running; started when needed"
-    )
+        if endpoint.capacity_tokens is not None:
+            detail += f", room for {endpoint.capacity_tokens:,} tokens"
+    if found.restarts:
+        detail += f"; started again {found.restarts} times, last after an end at {found.last_end}"
+        return Check("model server", "warn", detail, f"The log says why: {paths.log}")
+    return Check("model server", "ok", detail)
 
 
 def _machine() -> Check:

@@ -12,7 +12,7 @@ from graphreader.plan import Plan, PlanRequest, make_plan
 from graphreader.plan.records import Heads
 from graphreader.plan.sizes import GIB, bytes_text
 from graphreader.serve.hardware import Hardware
-from graphreader.serve.options import ServeOptions
+from graphreader.serve.options import DEFAULT_KV_CACHE_GIB, ServeOptions
 
 #: vLLM's default of 128 tokens on a CPU would round every reuse of a cached prefix down to that.
 _CPU_BLOCK_TOKENS = 32
@@ -67,7 +67,12 @@ def _fit_gpu(config: Mapping[str, Any], request: PlanRequest, options: ServeOpti
     if machine.gpu_memory_bytes is None:
         unknown = "The memory of the GPU is not known here: whether the window fits, vLLM finds out when it has loaded."
         return Fit(make_plan(config, request), None, (unknown,))
-    return Fit(_longest_that_fits(config, request, options), None)
+    fitting = _longest_that_fits(config, request, options)
+    unbounded = replace(request, memory_bytes=None, context_tokens=fitting.max_model_len)
+    measured = (
+        "What is left for the KV cache vLLM measures when it has loaded: the capacity told before is an estimate."
+    )
+    return Fit(replace(fitting, warnings=make_plan(config, unbounded).warnings), None, (measured,))
 
 
 def _fit_cpu(config: Mapping[str, Any], request: PlanRequest, options: ServeOptions, machine: Hardware) -> Fit:
@@ -84,6 +89,7 @@ def _fit_cpu(config: Mapping[str, Any], request: PlanRequest, options: ServeOpti
     if room_gib is not None and kv_gib > room_gib:
         _check_room(planned, options, room_gib, memory_bytes or 0)
         kv_gib = room_gib
+        warnings.append(f"The KV cache gets {kv_gib} GiB, which is all that the weights leave.")
     elif kv_gib > options.kv_cache_gib:
         warnings.append(f"The KV cache gets {kv_gib} GiB, for {planned.max_model_len:,} tokens need that much.")
     fitting = _longest_that_fits(config, replace(request, kv_memory_bytes=kv_gib * GIB), options)
@@ -102,7 +108,7 @@ def _check_room(planned: Plan, options: ServeOptions, room_gib: int, memory_byte
             f"There is no room for a KV cache: {taken}. Choose a smaller model"
             + (", or --quantize int8." if options.quantization == "none" else ".")
         )
-    if options.kv_cache_gib > room_gib:
+    if options.kv_cache_gib > room_gib and options.kv_cache_gib != DEFAULT_KV_CACHE_GIB:
         raise PlanError(
             f"A KV cache of {options.kv_cache_gib} GiB (serve.kv_cache_gib) does not fit: {taken}. Use {room_gib}."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graphreader.errors import ServeError
 from graphreader.serve import probe, server, state, supervisor
-from graphreader.serve.launch import Endpoint, MakeLaunch, OnProgress, plan_vllm
+from graphreader.serve.launch import Endpoint, MakeLaunch, OnProgress, checked_port, plan_vllm
 from graphreader.serve.locking import locked
 from graphreader.serve.logs import new_log
 from graphreader.serve.options import ServeOptions
@@ -35,10 +35,13 @@ def serve_foreground(
     """Run the server until Ctrl-C or SIGTERM; call it from the main thread.
 
     ``on_line`` gets each line of its log, ``on_ready`` the endpoint once it answers, and again after a restart; both on
-    other threads. Raises ``ServeError`` where a server runs already or this one ends by itself.
+    other threads. Raises ``ServeError`` where a server runs already, the port is in use, or this one ends by itself,
+    and what ``plan_vllm`` raises.
     """
     paths, model, options = paths or state.default_paths(), server.canonical_name(model), options or ServeOptions()
     _refuse_another(paths)  # before weights are converted
+    if options.port is not None:
+        checked_port(options.port)
     launch = plan(model, options, cache_folder, on_progress)
     with locked(paths.lock, _LOCK_TIMEOUT_SECONDS):
         _refuse_another(paths)
@@ -97,8 +100,20 @@ def _follow(
             if anew.is_set():
                 anew.clear()
                 said_ready = False
-            if not said_ready and probe.is_healthy(own.base_url):
-                if (endpoint := server.endpoint_of(own)) is not None:
-                    said_ready = True
-                    on_ready(endpoint)
+            if not said_ready:
+                said_ready = _say_ready(own, on_line, on_ready)
             stopping.wait(_POLL_SECONDS)
+
+
+def _say_ready(own: ServerState, on_line: Callable[[str], None], on_ready: Callable[[Endpoint], None]) -> bool:
+    """Whether there is nothing more to wait for: it answers, or somebody else does in its place."""
+    if not probe.is_healthy(own.base_url):
+        return False
+    try:
+        endpoint = server.endpoint_of(own)
+    except ServeError as error:
+        on_line(str(error))
+        return True
+    if endpoint is not None:
+        on_ready(endpoint)
+    return endpoint is not None

@@ -70,12 +70,12 @@ def plan_vllm(
     """Check the options, resolve the weights and make a command line, with a fresh key.
 
     Raises ``MissingDependencyError`` where vLLM is not installed, ``PlanError`` for what does not fit model or machine,
-    ``ServeError`` for a port in use, and ``WeightsError``; all before weights are converted or loaded, where the
-    config alone is on this machine or the hub.
+    and ``WeightsError``; before weights are fetched or converted, as far as the config alone tells. Whether a wished
+    port is free the caller asks ``checked_port``: the server that is to be replaced may hold it.
     """
     if find_spec("vllm") is None:
         raise MissingDependencyError("vllm", "Running a model on this machine", install_command())
-    port = free_port() if options.port is None else checked_port(options.port)
+    port = free_port() if options.port is None else options.port
     rank = adapters.max_rank(options.lora_modules) if options.lora_modules else None
     machine = hardware.detect()
     _fit_unloaded(model, options, cache_folder, machine)
@@ -101,7 +101,7 @@ def dry_run(
 ) -> DryRun:
     """What ``plan_vllm`` would start, without vLLM and without weights: nothing is fetched but a hub model's config.
 
-    Raises as ``plan_vllm``, but for what is missing.
+    Raises ``PlanError``, ``WeightsError``, and ``ServeError`` for a port in use.
     """
     machine = machine or hardware.detect()
     port = free_port() if options.port is None else checked_port(options.port)

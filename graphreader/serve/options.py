@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from graphreader.plan.records import RopeChoice
 
+#: GiB of a KV cache on a CPU where nobody asks for more.
+DEFAULT_KV_CACHE_GIB = 2
+
 Quantization = Literal["none", "int8", "fp8"]
 
 
@@ -27,7 +30,7 @@ class ServeOptions:
     context_tokens: int | None = None
     max_context_tokens: int = 16_384
     rope: RopeChoice = "auto"
-    kv_cache_gib: int = 2
+    kv_cache_gib: int = DEFAULT_KV_CACHE_GIB
     kv_cache_dtype: str = "auto"
     block_size: int | None = None
     max_concurrent_requests: int = 16

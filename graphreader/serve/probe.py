@@ -50,12 +50,23 @@ def served_context_tokens(base_url: str, api_key: str, model: str, timeout_secon
     if reply is None:
         return None
     try:
-        windows = {entry["id"]: int(entry["max_model_len"]) for entry in json.loads(reply)["data"]}
+        windows = {str(entry["id"]): entry["max_model_len"] for entry in json.loads(reply)["data"]}
+        if model in windows:
+            return int(windows[model])  # an adapter beside it has none
     except (ValueError, KeyError, TypeError) as error:
         raise ServeError(f"{base_url} does not answer as vLLM does. Run `graphreader stop`, then again.") from error
-    if model not in windows:
-        raise ServeError(f"{base_url} serves {', '.join(windows)}, not {model}. Run `graphreader stop`, then again.")
-    return windows[model]
+    raise ServeError(f"{base_url} serves {', '.join(windows)}, not {model}. Run `graphreader stop`, then again.")
+
+
+def running_requests(base_url: str, timeout_seconds: float = 5.0) -> float | None:
+    """How many requests the engine works on now, those that wait left out; None where GET /metrics does not tell."""
+    reply = _get(_root(base_url) + "/metrics", "", timeout_seconds)
+    samples = [
+        float(line.rpartition(" ")[2])
+        for line in (reply or "").splitlines()
+        if line.partition("{")[0].partition(" ")[0] == _RUNNING[0]
+    ]
+    return sum(samples) if samples else None
 
 
 def activity(base_url: str, timeout_seconds: float = 5.0) -> Activity | None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: (stage "weights", percent done, 100, what is being done)
 OnProgress = Callable[[str, int, int, str], None]
+Convert = Callable[[Path, Path, Callable[[float], None]], None]
 
 _INDEX = "model.safetensors.index.json"
 _MARKER = "graphreader-int8.json"
@@ -39,6 +40,10 @@ _LOCK_TIMEOUT_SECONDS = 1800.0
 _POLL_SECONDS = 0.2
 _KEPT_LOG_LINES = 15
 _LARGEST = 127
+_SCALE = "_scale"
+#: Their linear layers are stored as convolutions, inputs first.
+_TRANSPOSED_TYPES = frozenset({"gpt2", "openai-gpt", "ctrl"})
+_NO_EXPERTS = "A mixture of experts is not converted to int8 here: leave --quantize out, or name prepared weights."
 _SCHEME = {
     "targets": ["Linear"],
     "weights": {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False},
@@ -52,115 +57,8 @@ def int8_folder(source: Path, cache_folder: Path) -> Path:
     return cache_folder / f"{source.name}-int8-{digest}"
 
 
-def quantized(source: Path, cache_folder: Path, on_progress: OnProgress | None = None) -> Path:
-    """The int8 form of the model in ``source``, made at the first use and again when its weights have changed.
-
-    Raises ``WeightsError`` where the model has layers that this conversion does not know.
-    """
-    int8_config(_read_config(source))
-    target, marker = int8_folder(source, cache_folder), _marker_of(source)
-    if _is_made(target, marker):
-        return target
-
-    def report(percent: int, seconds: float) -> None:
-        if on_progress is not None:
-            on_progress("weights", percent, 100, f"converting {source.name} to int8, once ({seconds:.0f} s)")
-
-    with locked(cache_folder / f"{target.name}.lock", _LOCK_TIMEOUT_SECONDS, lambda seconds: report(0, seconds)):
-        if not _is_made(target, marker):
-            for left in cache_folder.glob(f".{target.name}-*"):  # from one that was killed; we hold the lock
-                shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=cache_folder) as name:
-                made = Path(name) / "model"
-                made.mkdir()
-                _in_a_child(source, made, lambda seconds: report(50, seconds))
-                (made / _MARKER).write_text(json.dumps(marker), encoding="utf-8")
-                shutil.rmtree(target, ignore_errors=True)
-                made.rename(target)
-    report(100, 0.0)
-    return target
-
-
-def int8_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a model's int8 form. Raises ``WeightsError`` where it cannot be converted, going by its config."""
-    if isinstance(present := config.get("quantization_config"), Mapping):
-        method = present.get("quant_method", "some method")
-        raise WeightsError(f"These weights are quantised already ({method}): leave --quantize out.")
-    text = config.get("text_config") or config
-    if any(text.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts")):
-        raise WeightsError(
-            "A mixture of experts is not converted to int8 here: leave --quantize out, or name a repository of "
-            "prepared weights."
-        )
-    quantization = {
-        "quant_method": "compressed-tensors",
-        "format": "int-quantized",
-        "quantization_status": "compressed",
-        "config_groups": {"group_0": _SCHEME},
-        "ignore": ["lm_head"],
-    }
-    return {**config, "quantization_config": quantization}
-
-
-def convert_here(source: Path, folder: Path) -> None:
-    """Convert in this process. Raises ``WeightsError``."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    config = _read_config(source)
-    int8_config(config)
-    wanted = linear_weights(source)
-    files: dict[str, str] = {}
-    total_bytes = 0
-    for path in sorted(source.glob("*.safetensors")):
-        kept: dict[str, torch.Tensor] = {}
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.keys():
-                kept |= _converted(name, tensors.get_tensor(name), name in wanted)
-        save_file(kept, folder / path.name, metadata={"format": "pt"})
-        files |= dict.fromkeys(kept, path.name)
-        total_bytes += sum(tensor.nbytes for tensor in kept.values())
-    if missing := wanted - files.keys():
-        raise WeightsError(f"The weights in {source} lack {min(missing)}: they are named otherwise than the model's.")
-    if len(set(files.values())) > 1:
-        index = {"metadata": {"total_size": total_bytes}, "weight_map": files}
-        (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-    _copy_others(source, folder)
-    (folder / "config.json").write_text(json.dumps(int8_config(config), indent=2), encoding="utf-8")
-
-
-def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(int8 weight, float32 scale of each row), symmetric: weight ≈ int8 · scale, off by half a scale at most."""
-    import torch
-
-    wide = weight.float()
-    scale = (wide.abs().amax(dim=1, keepdim=True) / _LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
-    return (wide / scale).round().clamp(-_LARGEST, _LARGEST).to(torch.int8), scale
-
-
-def linear_weights(source: Path) -> set[str]:
-    """The names of the weights of all linear layers but the output layer, going by the model's own code."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source))
-    output = model.get_output_embeddings()
-    return {
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not output
-    }
-
-
-def _converted(name: str, tensor: torch.Tensor, is_linear: bool) -> dict[str, torch.Tensor]:
-    if not is_linear:
-        return {name: tensor}
-    weight, scale = quantize_rows(tensor)
-    return {name: weight, f"{name}_scale": scale}
-
-
-def _in_a_child(source: Path, folder: Path, on_elapsed: Callable[[float], None]) -> None:
+def convert(source: Path, folder: Path, on_elapsed: Callable[[float], None]) -> None:
+    """Convert in a child process; ``on_elapsed`` gets the seconds since it began. Raises ``WeightsError``."""
     log = folder.with_name("log")
     started = time.monotonic()
     with (
@@ -182,6 +80,114 @@ def _in_a_child(source: Path, folder: Path, on_elapsed: Callable[[float], None])
     if child.returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_KEPT_LOG_LINES:])
         raise WeightsError(f"Converting {source.name} to int8 ended with code {child.returncode}.\n{tail}")
+
+
+def quantized(
+    source: Path, cache_folder: Path, on_progress: OnProgress | None = None, convert: Convert = convert
+) -> Path:
+    """The int8 form of the model in ``source``, made at the first use and again when its weights have changed.
+
+    Raises ``WeightsError`` where the model has layers that this conversion does not know.
+    """
+    int8_config(_read_config(source))
+    target, marker = int8_folder(source, cache_folder), _marker_of(source)
+    if _is_made(target, marker):
+        return target
+
+    def report(percent: int, seconds: float) -> None:
+        if on_progress is not None:
+            on_progress("weights", percent, 100, f"converting {source.name} to int8, once ({seconds:.0f} s)")
+
+    with locked(cache_folder / f"{target.name}.lock", _LOCK_TIMEOUT_SECONDS, lambda seconds: report(0, seconds)):
+        if not _is_made(target, marker):
+            for left in cache_folder.glob(f".{target.name}-*"):  # from one that was killed; we hold the lock
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=cache_folder) as name:
+                made = Path(name) / "model"
+                made.mkdir()
+                convert(source, made, lambda seconds: report(50, seconds))
+                (made / _MARKER).write_text(json.dumps(marker), encoding="utf-8")
+                shutil.rmtree(target, ignore_errors=True)
+                made.rename(target)
+    report(100, 0.0)
+    return target
+
+
+def int8_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a model's int8 form. Raises ``WeightsError`` where it cannot be converted, going by its config."""
+    if isinstance(present := config.get("quantization_config"), Mapping):
+        method = present.get("quant_method", "some method")
+        raise WeightsError(f"These weights are quantised already ({method}): leave --quantize out.")
+    text = config.get("text_config") or config
+    if any(text.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts")):
+        raise WeightsError(_NO_EXPERTS)
+    if any(isinstance(config.get(key), Mapping) for key in ("vision_config", "audio_config")):
+        raise WeightsError("A model that also sees or hears is not converted to int8 here: leave --quantize out.")
+    if text.get("model_type") in _TRANSPOSED_TYPES:
+        raise WeightsError(f"{text['model_type']} keeps its matrices transposed and is not converted to int8 here.")
+    quantization = {
+        "quant_method": "compressed-tensors",
+        "format": "int-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": _SCHEME},
+        "ignore": ["lm_head"],
+    }
+    return {**config, "quantization_config": quantization}
+
+
+def convert_here(source: Path, folder: Path) -> None:
+    """Convert in this process. Raises ``WeightsError``."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    config = int8_config(_read_config(source))
+    files: dict[str, str] = {}
+    total_bytes = 0
+    for path in sorted(source.glob("*.safetensors")):
+        kept: dict[str, torch.Tensor] = {}
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():
+                kept |= _converted(name, tensors.get_tensor(name))
+        save_file(kept, folder / path.name, metadata={"format": "pt"})
+        files |= dict.fromkeys(kept, path.name)
+        total_bytes += sum(tensor.nbytes for tensor in kept.values())
+    if not any(name.endswith(_SCALE) for name in files):
+        raise WeightsError(f"The weights in {source} have no linear layers that are known here: leave --quantize out.")
+    if len(set(files.values())) > 1:
+        index = {"metadata": {"total_size": total_bytes}, "weight_map": files}
+        (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+    _copy_others(source, folder)
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(int8 weight, float32 scale of each row), symmetric: weight ≈ int8 · scale, off by half a scale at most."""
+    import torch
+
+    wide = weight.float()
+    scale = (wide.abs().amax(dim=1, keepdim=True) / _LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+    return (wide / scale).round().clamp(-_LARGEST, _LARGEST).to(torch.int8), scale
+
+
+def is_linear(name: str, shape: Sequence[int]) -> bool:
+    """Whether a tensor is the matrix of a linear layer inside one of a language model's numbered layers."""
+    parts = name.split(".")
+    module = parts[-2] if len(parts) > 1 else ""
+    return (
+        parts[-1] == "weight"
+        and len(shape) == 2
+        and any(part.isdigit() for part in parts)
+        and not any(word in module for word in ("norm", "embed"))
+    )
+
+
+def _converted(name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+    if ".experts." in name:
+        raise WeightsError(f"{name}: {_NO_EXPERTS}")
+    if not is_linear(name, tensor.shape):
+        return {name: tensor}
+    weight, scale = quantize_rows(tensor)
+    return {name: weight, f"{name}{_SCALE}": scale}
 
 
 def _copy_others(source: Path, folder: Path) -> None:

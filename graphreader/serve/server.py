@@ -17,7 +17,7 @@ from pathlib import Path
 
 from graphreader.errors import ServeError
 from graphreader.serve import probe, state, supervisor
-from graphreader.serve.launch import Endpoint, Launch, MakeLaunch, OnProgress, plan_vllm
+from graphreader.serve.launch import Endpoint, Launch, MakeLaunch, OnProgress, checked_port, plan_vllm
 from graphreader.serve.locking import locked
 from graphreader.serve.logs import log_tail, new_log
 from graphreader.serve.modules import module_command
@@ -53,6 +53,8 @@ def ensure_running(
     paths, model, options = paths or state.default_paths(), canonical_name(model), options or ServeOptions()
     found = state.load(paths.state)
     if found is None or _mismatch(found, model, options):
+        if options.port is not None and (found is None or f":{options.port}/" not in found.base_url):
+            checked_port(options.port)
         # Weights are prepared before the lock is taken: that may take minutes, and has a lock of its own.
         launch = plan(model, options, cache_folder, on_progress)
         with locked(paths.lock, start_timeout_seconds):

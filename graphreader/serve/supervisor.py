@@ -24,7 +24,7 @@ from typing import BinaryIO
 from graphreader.serve import probe, state
 
 _CHECK_SECONDS = 0.2
-_READY_POLL_SECONDS = 1.0
+_READY_POLL_SECONDS = 0.5
 _MAX_POLL_SECONDS = 10.0
 _MAX_START_SECONDS = 3600.0
 _TERMINATE_SECONDS = 20.0
@@ -134,12 +134,16 @@ def _run_once(order: Order, stop: threading.Event, on_start: Callable[[int], Non
     return child.returncode, ended
 
 
+def _log(order: Order, said: str) -> None:
+    with Path(order.log).open("a", encoding="utf-8") as log:
+        log.write(f"GraphReader: {said}.\n")
+
+
 def _say_restart(order: Order, code: int, wait_seconds: float) -> None:
     """In the log and the state file."""
     how = f"by signal {-code}" if code < 0 else f"with code {code}"
     end = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {how}"
-    with Path(order.log).open("a", encoding="utf-8") as log:
-        log.write(f"GraphReader: the server ended at {end}; it is started again in {wait_seconds:g} s.\n")
+    _log(order, f"the server ended at {end}; it is started again in {wait_seconds:g} s")
     state.record_restart(Path(order.state), os.getpid(), end)
 
 
@@ -201,6 +205,8 @@ def _watch(child: subprocess.Popen[bytes], order: Order, stop: threading.Event) 
             return _End(False, was_ready)
         if not was_ready and time.monotonic() >= next_ready_poll:
             was_ready = probe.is_healthy(order.base_url)
+            if was_ready:
+                _log(order, "the server is ready")
             next_ready_poll = time.monotonic() + _READY_POLL_SECONDS
         if clock is None or time.monotonic() < next_idle_poll:
             continue

@@ -34,6 +34,8 @@ _LATENT = _SMALL | {
     "v_head_dim": 32,
     "n_routed_experts": 4,
     "n_group": 1,
+    "num_experts_per_tok": 2,
+    "topk_method": "noaux_tc",
     "topk_group": 1,
     "moe_intermediate_size": 64,
     "dtype": "bfloat16",
@@ -126,21 +128,29 @@ CASES = {
     ),
     "state space and attention": Case(
         _SMALL
-        | {"model_type": "jamba", "num_hidden_layers": 4, "num_key_value_heads": 2, "attn_layer_period": 4}
-        | {"attn_layer_offset": 2, "num_experts": 2, "num_experts_per_tok": 1, "mamba_dt_rank": 8, "dtype": "bfloat16"}
-        | {"max_position_embeddings": 1024}
+        | {"model_type": "granitemoehybrid", "num_hidden_layers": 4, "num_key_value_heads": 2, "mamba_n_heads": 8}
+        | {"layer_types": ["mamba", "attention", "mamba", "mamba"], "mamba_d_head": 32, "mamba_d_state": 16}
+        | {"num_local_experts": 0, "shared_intermediate_size": 128, "max_position_embeddings": 1024}
+        | {"position_embedding_type": "nope", "mamba_chunk_size": 64, "dtype": "bfloat16"},
+        {"prefix_caching": False},
     ),
     "linear and attention": Case(
         _SMALL
         | _EXPERTS
         | {"model_type": "qwen3_next", "num_hidden_layers": 4, "num_key_value_heads": 2}
-        | {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 32, "dtype": "bfloat16"}
-        | {"linear_value_head_dim": 32, "shared_expert_intermediate_size": 64, "max_position_embeddings": 1024}
+        | {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 128, "dtype": "bfloat16"}
+        | {"linear_value_head_dim": 128, "shared_expert_intermediate_size": 64, "max_position_embeddings": 1024}
     ),
     "convolution and attention": Case(
         _SMALL
         | {"model_type": "lfm2", "num_hidden_layers": 4, "num_key_value_heads": 2, "dtype": "bfloat16"}
-        | {"layer_types": ["conv", "full_attention", "conv", "full_attention"], "max_position_embeddings": 1024}
+        | {
+            "conv_dim": 128,
+            "block_dim": 128,
+            "block_ff_dim": 128,
+            "layer_types": ["conv", "full_attention", "conv", "full_attention"],
+            "max_position_embeddings": 1024,
+        }
     ),
     "state space alone": Case(
         {"model_type": "mamba2", "vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2, "num_heads": 4}

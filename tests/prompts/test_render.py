@@ -32,7 +32,10 @@ VARIABLES = {
         "plan": ["p"],
     },
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
+    "closed_book": {"question": "Q?"},
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
+    "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
+    "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
 }
 
 

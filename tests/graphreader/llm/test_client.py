@@ -32,8 +32,8 @@ def completion(text: str = '{"x": 1}', finish_reason: str = "stop", cached: int 
     }
 
 
-def model(handler: Handler, retries: int = 0) -> OpenAIChatModel:
-    settings = ModelSettings(retries=retries, timeout_seconds=5)
+def model(handler: Handler, retries: int = 0, **settings_of_test: object) -> OpenAIChatModel:
+    settings = ModelSettings.model_validate({"retries": retries, "timeout_seconds": 5, **settings_of_test})
     return OpenAIChatModel(
         settings,
         ByteTokenCounter(),
@@ -66,6 +66,18 @@ async def test_sends_the_schema_and_returns_the_cost() -> None:
     assert seen["temperature"] == 0.0
     assert seen["messages"] == [{"role": "system", "content": "rules"}, {"role": "user", "content": "question"}]
     assert seen["authorization"] == "Bearer secret-key"
+
+
+@pytest.mark.parametrize(("settings", "salt"), [({}, None), ({"cache_salt": "tenant-7"}, "tenant-7")])
+async def test_the_tenants_salt_is_sent_where_it_is_set(settings: dict[str, object], salt: str | None) -> None:
+    seen: dict[str, object] = {}
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.update(json.loads(request.content))
+        return httpx2.Response(200, json=completion())
+
+    await model(handler, **settings).complete(MESSAGES, schema=SCHEMA, max_tokens=50)
+    assert seen.get("cache_salt") == salt
 
 
 async def test_a_reply_that_was_cut_says_so_and_details_may_be_missing() -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import model_configs as models
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from graphreader.errors import PlanError
@@ -31,11 +31,13 @@ def tokens(made: Plan) -> int:
     return made.capacity_tokens
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS, MEMORY, st.integers(0, 100_000 * MIB))
 def test_more_memory_never_holds_less(config: dict[str, Any], memory: int, more: int) -> None:
     assert tokens(plan(config, kv_memory_bytes=memory)) <= tokens(plan(config, kv_memory_bytes=memory + more))
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS, MEMORY, WINDOW)
 def test_half_the_bytes_hold_as_much_in_half_the_memory(config: dict[str, Any], memory: int, window: int) -> None:
     assume("jamba" not in str(config["model_type"]))  # its states keep their size
@@ -46,6 +48,7 @@ def test_half_the_bytes_hold_as_much_in_half_the_memory(config: dict[str, Any], 
     assert half.capacity_tokens == full.capacity_tokens
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS, st.sampled_from([1, 2, 4, 8]))
 def test_splitting_a_model_never_takes_more_of_a_device(config: dict[str, Any], devices: int) -> None:
     assume(plan(config).attention.query_heads % devices == 0)
@@ -56,6 +59,7 @@ def test_splitting_a_model_never_takes_more_of_a_device(config: dict[str, Any], 
     assert split.memory.weights_bytes <= one.memory.weights_bytes
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS, MEMORY, st.integers(1, 200_000))
 def test_blocks_and_requests_fill_memory_and_no_more(config: dict[str, Any], memory: int, window: int) -> None:
     made = make_plan(config, PlanRequest(kv_memory_bytes=memory))
@@ -70,12 +74,14 @@ def test_blocks_and_requests_fill_memory_and_no_more(config: dict[str, Any], mem
     assert tokens(made) == int(made.max_concurrency * made.max_model_len)
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS)
 def test_every_layer_that_caches_is_in_one_group(config: dict[str, Any]) -> None:
     made = plan(config)
     assert sum(group.layers for group in made.groups) == len(made.attention.layers)
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(CONFIGS, MEMORY)
 def test_a_window_cut_by_memory_is_the_longest_that_starts(config: dict[str, Any], memory: int) -> None:
     small = memory // 4096
@@ -92,6 +98,7 @@ def _check_the_cut(config: dict[str, Any], made: Plan, small: int) -> None:
     assert made.bytes_per_block * (sum(group.blocks_per_request for group in longer.groups) + 1) > small
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(st.integers(1, 60), st.sampled_from(list(Reach)[:3]), st.integers(1, 70))
 def test_scored_pairs_are_those_of_the_mask(length: int, reach: Reach, window: int) -> None:
     def sees(row: int, column: int) -> bool:
@@ -105,6 +112,7 @@ def test_scored_pairs_are_those_of_the_mask(length: int, reach: Reach, window: i
     assert scored_pairs(length, reach, window) == expected
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(st.integers(1, 10**7))
 def test_sizes_are_read_as_written(count: int) -> None:
     assert parse_bytes(f"{count}GiB") == parse_bytes(f" {count} g ") == count * 1024**3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import model_configs as models
@@ -112,11 +113,13 @@ def test_windows_everywhere_cost_little_per_request() -> None:
     assert made.groups[0].blocks_per_request == -(-(4095 + 4096) // 16) + 1
 
 
-def test_chunked_layers_are_kept_whole() -> None:
+def test_chunked_layers_hold_a_chunk_and_what_is_under_way() -> None:
     made = plan(models.LLAMA4_SCOUT, context_tokens=1_000_000)
-    assert [layer.reach for layer in made.attention.layers].count(Reach.CHUNKED) == 36
     assert made.position_encoding.nope_layers == 12
-    assert [(group.reach, group.layers) for group in made.groups] == [(Reach.FULL, 48)]
+    assert [(group.reach, group.layers, group.blocks_per_request) for group in made.groups] == [
+        *[(Reach.CHUNKED, 12, (8192 + 2 * 2048) // 16)] * 3,
+        (Reach.FULL, 12, 62_500),
+    ]
 
 
 def test_states_do_not_grow_with_the_request() -> None:
@@ -238,3 +241,12 @@ def test_the_nearest_context_of_a_refusal_works() -> None:
     with pytest.raises(PlanError):
         plan(models.LLAMA31_8B, kv_memory_bytes=8 * GIB, context_tokens=65_521)
     assert plan(models.LLAMA31_8B, kv_memory_bytes=8 * GIB, context_tokens=100_000, kv_dtype="fp8").kv_dtype == "fp8"
+
+
+def test_the_nearest_memory_of_a_refusal_works() -> None:
+    with pytest.raises(PlanError, match="--kv-memory") as caught:
+        plan(models.GEMMA2_9B, kv_memory_bytes=GIB // 2, context_tokens=8000)
+    enough = int(re.findall(r"--kv-memory (\d+)", str(caught.value))[0])
+    assert plan(models.GEMMA2_9B, kv_memory_bytes=enough, context_tokens=8000).max_concurrency is not None
+    with pytest.raises(PlanError):
+        plan(models.GEMMA2_9B, kv_memory_bytes=enough - 1, context_tokens=8000)

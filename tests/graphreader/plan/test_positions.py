@@ -7,7 +7,7 @@ from typing import Any
 
 import model_configs as models
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphreader.errors import PlanError
@@ -143,6 +143,7 @@ def test_long_rope_starts_at_its_short_window_unless_asked() -> None:
     assert any("long factors for every prompt" in warning for warning in asked.warnings)
 
 
+@settings(deadline=None)  # a busy machine misses any
 @given(
     context_tokens=st.integers(32_769, 4_000_000),
     rope=st.sampled_from(["auto", "yarn", "linear", "ntk"]),

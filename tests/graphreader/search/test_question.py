@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from graphreader.library.protocol import Library
 from graphreader.search import search
+from graphreader.search.compare import sides_of
 from graphreader.search.expand import expansions
 from graphreader.search.question import queries_of, read_question
 from graphreader.search.ranked import DEFAULT_WEIGHTS
@@ -123,3 +124,31 @@ def test_an_alias_that_a_document_defines_links_to_what_it_stands_for(index: Ind
         ranked.name for ranked in search(library, "When does the OTMS meet?").key_elements if ranked.via == "question"
     ]
     assert linked[:1] == ["orrin tide mill society"]
+
+
+@pytest.mark.parametrize(
+    ("question", "sides"),
+    [
+        (
+            "Which quay is older, North Pier or Tide Mill?",
+            ["Which quay is older, North Pier?", "Which quay is older, Tide Mill?"],
+        ),
+        (
+            "Are North Pier and Tide Mill in the same parish?",
+            ["Are North Pier in the same parish?", "Are Tide Mill in the same parish?"],
+        ),
+        ("How did tolls in FY2021 compare to FY2022?", ["How did tolls in FY2021?", "How did tolls in FY2022?"]),
+        ("Did tolls rise between 1871 and 1872?", ["Did tolls rise between 1871?", "Did tolls rise between 1872?"]),
+        ("Who built North Pier and Tide Mill?", []),
+        ("Which of the piers is older?", []),
+        ("", []),
+    ],
+)
+def test_a_comparison_is_looked_for_by_its_sides(question: str, sides: list[str]) -> None:
+    assert sides_of(question) == sides
+    assert [query.text for query in queries_of(read_question(question), (), (), DEFAULT_WEIGHTS)][1:] == sides
+
+
+@given(st.text(alphabet=st.sampled_from('AB ab.,?"“( andorFY0219'), max_size=60))
+def test_a_question_has_two_sides_or_none(question: str) -> None:
+    assert len(sides_of(question)) in (0, 2)

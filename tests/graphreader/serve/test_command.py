@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -191,9 +190,9 @@ def test_a_command_is_shown_as_a_shell_takes_it(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.text("ab-' \"$\\\n{}=", min_size=1), max_size=8))
 def test_shown_arguments_come_back_whole(words: list[str]) -> None:
-    line = ["python", "-P", "-m", "module", *words]
-    text = command.shown(line, {"A": "1"}, {})
-    assert shlex.split(text) == ["env", "A=1", *line]
+    text = command.shown(["printf", "%s\\0", "first", "second", *words], {"A": "1"}, {})
+    run = subprocess.run(["sh", "-c", text], capture_output=True, check=True)
+    assert run.stdout.decode() == "".join(f"{word}\0" for word in ["first", "second", *words])
 
 
 @pytest.mark.parametrize(
@@ -219,3 +218,22 @@ def test_one_cpu_of_each_physical_core(cpus: list[int]) -> None:
 
 def test_cores_where_the_system_tells_nothing(tmp_path: Path) -> None:
     assert hardware.physical_cores([0, 3], tmp_path) == (0, 3)
+
+
+SMI = "0, GPU-aaaa, 81559\n1, GPU-bbbb, 40960\n2, GPU-cccc, [N/A]\n"
+
+
+@pytest.mark.parametrize(
+    ("visible", "mib"),
+    [(None, [81559, 40960]), ("1", [40960]), ("GPU-aa", [81559]), ("0, 1", [81559, 40960]), ("", []), ("2", [])],
+)
+def test_the_gpus_that_may_be_used(visible: str | None, mib: list[int]) -> None:
+    assert hardware.parse_gpu_memories(SMI, visible) == [count * 2**20 for count in mib]
+    assert hardware.parse_gpu_memories("no devices were found\n", visible) == []
+
+
+def test_memory_nodes_are_counted(tmp_path: Path) -> None:
+    assert hardware.numa_node_count(tmp_path) == 1
+    for name in ("node0", "node1", "online", "nodelist"):
+        (tmp_path / name).mkdir()
+    assert hardware.numa_node_count(tmp_path) == 2

@@ -8,63 +8,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from fake_server import FAKE, all_gone, eventually, plan, processes
 
 from graphreader.errors import MissingDependencyError, ServeError
 from graphreader.serve import foreground, launch, probe, server, state, supervisor
-from graphreader.serve.launch import Launch, MakeLaunch
 from graphreader.serve.modules import module_command
 from graphreader.serve.options import ServeOptions
 from graphreader.serve.state import ServerPaths
-
-FAKE = Path(__file__).with_name("fake_vllm.py")
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Iterator[ServerPaths]:
-    made = ServerPaths(tmp_path / "state")
-    yield made
-    server.stop(made)
-
-
-def plan(*flags: str) -> MakeLaunch:
-    def make(model: str, options: ServeOptions, cache_folder: object, on_progress: object) -> Launch:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        line = [sys.executable, str(FAKE), str(port), model, *flags]
-        return Launch(line, {**os.environ, "VLLM_API_KEY": "key"}, f"http://127.0.0.1:{port}/v1", "key")
-
-    return make
-
-
-def processes(paths: ServerPaths) -> list[int]:
-    """The server and its worker, as it printed them."""
-    line = next(line for line in paths.log.read_text().splitlines() if line.startswith("worker"))
-    return [int(word) for word in line.split() if word.isdigit()]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def all_gone(pids: list[int]) -> bool:
-    return all(state.process_started(pid) is None for pid in pids)
 
 
 def test_started_found_again_and_stopped(paths: ServerPaths) -> None:
@@ -74,6 +33,7 @@ def test_started_found_again_and_stopped(paths: ServerPaths) -> None:
         "tiny", paths=paths, plan=plan("slow"), on_progress=lambda stage, *_: seen.append(stage)
     )
     assert (endpoint.model, endpoint.max_model_len, endpoint.api_key) == ("tiny", 512, "key")
+    assert (endpoint.capacity_tokens, endpoint.max_concurrency) == (1280, 2.5)
     assert "server" in seen
     assert paths.log.stat().st_mode & 0o077 == 0
 
@@ -93,9 +53,9 @@ def test_it_outlives_the_command_that_started_it(paths: ServerPaths, tmp_path: P
     script = tmp_path / "command.py"
     script.write_text(
         "import sys; from pathlib import Path\n"
-        f"sys.path[:0] = [{str(FAKE.parent)!r}, {str(Path(server.__file__).parents[2])!r}]\n"
-        "import test_server as t\n"
-        "t.server.ensure_running('tiny', paths=t.ServerPaths(Path(sys.argv[1])), plan=t.plan())\n"
+        f"sys.path[:0] = [{str(FAKE.parents[2])!r}, {str(Path(server.__file__).parents[2])!r}]\n"
+        "import fake_server; from graphreader.serve import server, state\n"
+        "server.ensure_running('tiny', paths=state.ServerPaths(Path(sys.argv[1])), plan=fake_server.plan())\n"
     )
     subprocess.run([sys.executable, str(script), str(paths.folder)], check=True, timeout=60)
     endpoint = server.running(paths)
@@ -243,7 +203,7 @@ def test_one_server_at_a_time(paths: ServerPaths) -> None:
 
 def test_somebody_elses_server_at_the_port_is_told_apart(paths: ServerPaths) -> None:
     endpoint = server.ensure_running("tiny", paths=paths, plan=plan())
-    with pytest.raises(ServeError, match="serves tiny, not other"):
+    with pytest.raises(ServeError, match="serves tiny, an-adapter, not other"):
         probe.served_context_tokens(endpoint.base_url, "key", "other")
     assert probe.served_context_tokens(endpoint.base_url, "wrong key", "tiny") is None
 
@@ -252,6 +212,14 @@ def test_without_vllm_the_error_says_how_to_install_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'graphreader-cited\[(cpu|gpu)\]'"):
         launch.plan_vllm("tiny", ServeOptions())
+
+
+def test_capacity_is_summed_over_engines() -> None:
+    line = 'vllm:cache_config_info{{engine="{}",kv_cache_max_concurrency="{}",kv_cache_size_tokens="{}"}} 1.0\n'
+    text = "# TYPE vllm:cache_config_info gauge\n" + line.format(0, "2.5", "1280") + line.format(1, "2.0", "1024")
+    assert probe.parse_capacity(text) == probe.Capacity(2304, 4.5)
+    assert probe.parse_capacity(line.format(0, "None", "None")) is None
+    assert probe.parse_capacity("vllm:num_requests_running 1.0\n") is None
 
 
 def test_metrics_are_summed_over_engines() -> None:

@@ -1,0 +1,257 @@
+"""A benchmark asked of a reader: documents indexed, questions asked in every mode, records kept, numbers drawn."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphreader.errors import GraphReaderError, MissingDependencyError
+from graphreader.evaluate.cases import Case, Dataset
+from graphreader.evaluate.corpus import Corpus, index_documents
+from graphreader.evaluate.datasets import load_dataset
+from graphreader.evaluate.engine import EngineWatch
+from graphreader.evaluate.folder import SUMMARY, RunFolder, read_json, read_records, write_json
+from graphreader.evaluate.judging import judge_model, judge_summary
+from graphreader.evaluate.modes import EvaluatedMode, modes_of
+from graphreader.evaluate.names_index import NamesIndex
+from graphreader.evaluate.provenance import identity_of, versions
+from graphreader.evaluate.record import Record
+from graphreader.evaluate.replies import opened_cache
+from graphreader.evaluate.runner import Bench, Job, OnRecord, ask_all
+from graphreader.evaluate.summary import summary_of
+from graphreader.records import Mode, Usage
+from graphreader.settings import ModelSettings
+
+if TYPE_CHECKING:
+    import pandas
+
+    from graphreader.connect import Connection
+    from graphreader.llm.protocol import ChatModel
+    from graphreader.reader import FactsKind, GraphReader
+
+_REPLIES = "replies.db"
+_INDEX = "index.json"
+#: Questions under way for each call that may be: some are always at search and not at the model.
+_QUESTIONS_PER_CALL = 2
+
+
+def _ignore_jobs(total: int, done: Sequence[Record]) -> None:
+    """Nobody watches."""
+
+
+def _ignore_record(record: Record) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Called with how many questions there are and what is there of them already, then with each new record."""
+
+    on_start: Any = _ignore_jobs
+    on_record: OnRecord = _ignore_record
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``judge`` rates answers besides; ``cache`` is the file of kept replies (by default in the run's folder), which
+    a model with a temperature above 0 does without; ``retry_failed`` asks again what failed before.
+    """
+
+    judge: ModelSettings | ChatModel | None = None
+    cache: Path | None = None
+    retry_failed: bool = False
+    watch: Watch = field(default_factory=Watch)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The records of a run, in the order they were finished, and their summary (as in ``summary.json``)."""
+
+    folder: Path
+    records: tuple[Record, ...]
+    summary: Mapping[str, Any]
+
+    def frame(self) -> pandas.DataFrame:
+        """A row for each record, nested values in columns of their own (``scores.f1``, ``usage.seconds``, ...).
+
+        Raises ``MissingDependencyError`` where pandas is absent.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingDependencyError("pandas", "A frame of records", "pip install pandas") from error
+        return pandas.json_normalize([asdict(record) for record in self.records])
+
+
+def read_run(folder: Path) -> Run:
+    """The run that a folder holds. Raises ``GraphReaderError`` where it holds none."""
+    records = read_records(folder)
+    if not records:
+        raise GraphReaderError(f"{folder} holds no records of a run: name a folder that `graphreader evaluate` made.")
+    return Run(folder, tuple(records), read_json(folder / SUMMARY))
+
+
+def evaluate(
+    dataset: Dataset | str | Path,
+    reader: GraphReader,
+    *,
+    modes: Sequence[str] = ("search", "graph"),
+    limit: int | None = None,
+    seed: int = 0,
+    concurrency: int | None = None,
+    out: Path | str,
+    options: Options | None = None,
+) -> Run:
+    """Ask ``reader`` the questions of ``dataset`` (or the dataset at a path) in each of ``modes``; see ``MODES``.
+
+    The documents are indexed in the reader's library; each question is asked of those that its case names. ``limit``
+    draws so many questions with ``seed``. All goes to the folder ``out`` at once; the same call goes on where one was
+    stopped. A time limit for questions in the reader's settings makes results depend on how busy the machine is.
+
+    Raises ``GraphReaderError``: for a dataset or mode that is none, for a folder that holds a run with other settings,
+    for a model that is out of reach. What was finished is kept, also when interrupted.
+    """
+    chosen, options = modes_of(modes), options or Options()
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    cases = drawn(loaded, limit, seed)
+    at_once = concurrency or _QUESTIONS_PER_CALL * reader.settings.model.concurrency
+    facts: FactsKind = "model" if reader.settings.index.facts == "model" else "phrases"
+    with RunFolder(Path(out)) as folder:
+        model_name = reader.run(_name_of_model)
+        judge = options.judge.name if options.judge is not None else None
+        fixed = {"model": model_name, "limit": limit, "seed": seed, "facts": facts, "judge": judge}
+        folder.settle(identity_of(cases, reader.settings, **fixed), {"versions": versions()})
+        folder.drop_half_line()
+        records = _known(folder, options)
+        corpus = index_documents(reader, cases, folder.path, facts)
+        index = _index_cost(folder.path, corpus)
+        jobs = _jobs(cases.cases, chosen, corpus, {record.key for record in records})
+        options.watch.on_start(len(jobs) + len(records), records)
+        session = _Session(folder, cases, corpus, options)
+        started = time.monotonic()
+        try:
+            reader.run(lambda connection: session.ask(connection, reader, jobs, at_once))
+        finally:
+            folder.close()
+            if read_records(folder.path):
+                _conclude(folder.path, session, index, time.monotonic() - started)
+    return read_run(folder.path)
+
+
+async def _name_of_model(connection: Connection) -> str:
+    return (await connection.model()).name
+
+
+def drawn(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """``limit`` questions of a dataset in its order, and their documents; a larger limit draws the same and more."""
+    if limit is None or limit >= len(dataset.cases):
+        return dataset
+    order = list(range(len(dataset.cases)))
+    random.Random(seed).shuffle(order)
+    cases = tuple(dataset.cases[number] for number in sorted(order[: max(limit, 0)]))
+    used = {key for case in cases for key in case.documents}
+    documents = {key: document for key, document in dataset.documents.items() if key in used}
+    return replace(dataset, cases=cases, documents=documents)
+
+
+def _known(folder: RunFolder, options: Options) -> list[Record]:
+    records = read_records(folder.path)
+    kept = [record for record in records if not record.failed] if options.retry_failed else records
+    if len(kept) < len(records):
+        folder.keep_only(kept)
+    return kept
+
+
+def _jobs(
+    cases: Sequence[Case], modes: Sequence[EvaluatedMode], corpus: Corpus, done: set[tuple[str, str]]
+) -> list[Job]:
+    """What is left to ask, mode by mode in the order of the dataset; where documents are read whole, questions of the
+    same ones follow each other.
+
+    A question without gold evidence cannot be asked in a mode that needs it.
+    """
+    order = {documents: place for place, documents in reversed(list(enumerate(case.documents for case in cases)))}
+    together = sorted(cases, key=lambda case: order[case.documents])
+    return [
+        Job(case, mode)
+        for mode in modes
+        for case in (together if mode.name == Mode.FULL else cases)
+        if (case.id, mode.name) not in done and (not mode.needs_gold or case.evidence)
+    ]
+
+
+def _index_cost(folder: Path, corpus: Corpus) -> dict[str, Any]:
+    """What indexing has cost so far, this time included where anything was new."""
+    known = read_json(folder / _INDEX)
+    if known and not corpus.new_documents:
+        return known
+    usage = Usage(**known["usage"]) + corpus.usage if known else corpus.usage
+    cost = {
+        "documents": len(corpus.ids),
+        "new_documents": known.get("new_documents", 0) + corpus.new_documents,
+        "failed_documents": {key: str(error) for key, error in corpus.failures.items()},
+        "seconds": round(known.get("seconds", 0.0) + corpus.seconds, 3),
+        "usage": asdict(usage),
+    }
+    write_json(folder / _INDEX, cost)
+    return cost
+
+
+class _Session:
+    """The asking of one start of a run, and what is known of it afterwards."""
+
+    def __init__(self, folder: RunFolder, dataset: Dataset, corpus: Corpus, options: Options) -> None:
+        self.folder = folder
+        self.dataset = dataset
+        self.corpus = corpus
+        self.options = options
+        self.asked = 0
+        self.load: Any = None
+        self.judge: dict[str, Any] | None = None
+
+    async def ask(self, connection: Connection, reader: GraphReader, jobs: Sequence[Job], concurrency: int) -> None:
+        settings = reader.settings
+        model = await connection.model()
+        cache = None if settings.model.temperature else self.options.cache or self.folder.path / _REPLIES
+        async with judge_model(self.options.judge, settings) as judge:
+            with opened_cache(cache) as replies, EngineWatch(getattr(model, "base_url", None)) as engine:
+                bench = Bench(
+                    corpus=self.corpus,
+                    model=model,
+                    embedder=connection.embedder,
+                    reranker=connection.reranker,
+                    settings=settings,
+                    names=NamesIndex(reader.library, connection.embedder),
+                    cache=replies,
+                    judge=judge,
+                    language=self.dataset.language,
+                )
+                try:
+                    await ask_all(bench, jobs, concurrency, self.folder, self._count)
+                    self.judge = await judge_summary(judge, replies, self.dataset, concurrency)
+                finally:
+                    self.load = asdict(engine.load) if engine.load is not None else None
+
+    def _count(self, record: Record) -> None:
+        self.asked += 1
+        self.options.watch.on_record(record)
+
+
+def _conclude(folder: Path, session: _Session, index: Mapping[str, Any], seconds: float) -> None:
+    """Write the summary of all that is in the folder."""
+    records = read_records(folder)
+    before = read_json(folder / SUMMARY)
+    this = {"asked": session.asked, "seconds": round(seconds, 3), "running_requests": session.load}
+    summary = {
+        "dataset": session.dataset.name,
+        "questions": len(session.dataset.cases),
+        "modes": summary_of(records),
+        "index": index,
+        "judge": session.judge or before.get("judge"),
+        "sessions": [*before.get("sessions", []), *([this] if session.asked else [])],
+    }
+    write_json(folder / SUMMARY, summary)
