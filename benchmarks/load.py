@@ -10,10 +10,10 @@ Four ways to the same model, with the same prompts, greedy decoding and the same
   batch          what GraphReader does: the gate (counts, validates) over its client over the server; the same schema
 
 Server and engine are both loaded, with the same settings, and work in turns: what one does is measured while the other
-is idle. http and engine have the same prompts, and so have batch and engine+schema; no prompt is sent twice to either,
-so no cached prefix is used but the system message's. A measurement is a line in FOLDER/records.jsonl; a stopped run
-goes on. Wall time says what a user sees and wavers on a busy machine; processor seconds of all processes at work
-(client, server, engine) waver less.
+is idle, after the server's processes have come to rest. http and engine have the same prompts, and so have batch and
+engine+schema; no prompt is sent twice to either, so no cached prefix is used but the system message's. A measurement is
+a line in FOLDER/records.jsonl; a stopped run goes on. Wall time says what a user sees and wavers on a busy machine;
+processor seconds of all processes at work (client, server, engine) waver less.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ from prompts import Prompt
 
 KEY = ("model", "round", "concurrency", "path")
 _MAX_CONCURRENT = 16
+_STILL_SECONDS = 0.5
+_MAX_STILL_SECONDS = 10.0
 
 
 class Digits(BaseModel):
@@ -96,6 +98,7 @@ def _measure(options: argparse.Namespace, records: RecordLines, todo: Sequence[P
         for path in PATHS:  # each way once, unmeasured: grammars are compiled, connections opened
             _run(Point(-1, 1, path), options, server.endpoint, counter, engine)
         for point in todo:
+            _wait_until_still(pids)
             server_cpu, own_cpu = cpu_seconds(pids), time.process_time()
             row = _run(point, options, server.endpoint, counter, engine)
             server_cpu, own_cpu = cpu_seconds(pids) - server_cpu, time.process_time() - own_cpu
@@ -110,6 +113,16 @@ def _measure(options: argparse.Namespace, records: RecordLines, todo: Sequence[P
                 f"{row['seconds']:.1f} s ({row['cpu_seconds']:.1f} CPU s)",
                 flush=True,
             )
+
+
+def _wait_until_still(pids: list[int]) -> None:
+    """vLLM's processes look for work without pause for a second after their last; that would slow down the engine."""
+    deadline = time.monotonic() + _MAX_STILL_SECONDS
+    while time.monotonic() < deadline:
+        before = cpu_seconds(pids)
+        time.sleep(_STILL_SECONDS)
+        if cpu_seconds(pids) - before < _STILL_SECONDS / 10:
+            return
 
 
 def _run(

@@ -8,7 +8,7 @@ Each round starts a server for each variant, in turn forward and backward, as `g
                vLLM keeps what it compiles (here in FOLDER/cache), and the files are not in memory yet
   first        then, seconds for the first answer: 64 tokens of prompt and 16 of reply
   prefill      prompt tokens a second, for prompts of 1,024 and 8,192 tokens that are not in the cache
-  decode       reply tokens a second, one reply alone, and eight written together
+  decode       reply tokens a second of an essay, one alone, and eight written together
   quote        the same, alone, for a reply that repeats the prompt: where guessing tokens from the prompt pays
   peak         the largest memory of all its processes (Linux; pages they share are counted twice), KV cache included
 
@@ -45,6 +45,20 @@ _WORDS: Final = (
     "the harbour master wrote that seven grey barges had passed the northern light before noon and that none of them "
     "carried salt although the ledger of the mill promised forty barrels to the brewer of the lower town by friday"
 ).split()
+
+_SUBJECTS: Final = (
+    "Bees",
+    "Lighthouses",
+    "Bread",
+    "Volcanoes",
+    "Chess",
+    "Glass",
+    "Trams",
+    "Salt",
+    "Maps",
+    "Owls",
+    "Dikes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,12 @@ def text_of(seed: int, words: int) -> str:
     generator = random.Random(seed)
     made = [" ".join(generator.choices(_WORDS, k=12)).capitalize() + "." for _ in range(words // 12 + 1)]
     return " ".join(made)
+
+
+def essay_prompt(number: int) -> str:
+    """The title and first words of an essay: what follows is of the model's own making, and repeats no prompt."""
+    subject = _SUBJECTS[number % len(_SUBJECTS)]
+    return f"# {subject}, essay {number + 1}\n\nWhat most people do not know about {subject.lower()} is that"
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -183,7 +203,7 @@ def _measure(options: argparse.Namespace, variant: Variant, tokenizer: Tokenizer
             (reply,) = complete_now(server.endpoint, [_prompt(tokenizer, length, number + length)], 1)
             row[f"prefill_{length}"] = (reply.prompt_tokens - reply.cached_tokens) / reply.first_seconds
         for batch in (1, 8):
-            prompts = [_prompt(tokenizer, 64, 1000 * number + 10 * batch + place) for place in range(batch)]
+            prompts = [tokens_of(tokenizer, essay_prompt(8 * number + place)) for place in range(batch)]
             row[f"decode_{batch}"] = decode_rate(complete_now(server.endpoint, prompts, options.reply_tokens))
         quoted = _quote(server, tokenizer, number, options.reply_tokens)
         row |= {"quote": decode_rate([quoted]), "quote_text": quoted.text}

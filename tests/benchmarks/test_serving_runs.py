@@ -131,6 +131,9 @@ class TestServing:
         assert serving.text_of(1, 100) == serving.text_of(1, 100) != serving.text_of(2, 100)
         assert len(serving.text_of(1, 100).split()) >= 100
 
+    def test_essays_begin_unlike_each_other(self) -> None:
+        assert len({serving.essay_prompt(number) for number in range(24)}) == 24
+
     def test_variants_differ(self) -> None:
         known = serving.variants("0,1")
         made = [
