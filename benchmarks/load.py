@@ -116,7 +116,7 @@ def _measure(options: argparse.Namespace, records: RecordLines, todo: Sequence[P
 
 
 def _wait_until_still(pids: list[int]) -> None:
-    """vLLM's processes look for work without pause for a second after their last; that would slow down the engine."""
+    """VLLM's processes look for work without pause for a second after their last; that would slow down the engine."""
     deadline = time.monotonic() + _MAX_STILL_SECONDS
     while time.monotonic() < deadline:
         before = cpu_seconds(pids)
