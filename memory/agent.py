@@ -10,10 +10,7 @@ from memory.protocols import Archive, Embedder, Model, Summarise
 from memory.queue import QueueLimits
 from memory.records import Block
 from memory.storage import Storage
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from memory.window import Frame, no_excerpts, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +34,22 @@ class Agent:
     max_quarantine_blocks: int = 4
     queue_limits: QueueLimits = field(default_factory=QueueLimits)
     zone: tzinfo = UTC
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime] = now
 
     @property
     def budget_tokens(self) -> int:
         """What a request may have: the window less the reply's reserve."""
         return self.model.window_tokens - self.reply_tokens
+
+    def frame(self) -> Frame:
+        """What its window is made with."""
+        return Frame(
+            self.model,
+            self.summarise,
+            self.budget_tokens,
+            self.instructions,
+            self.blocks,
+            self.queue_limits,
+            self.clock,
+            no_excerpts if self.archive is None else self.archive.count,
+        )

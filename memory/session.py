@@ -1,189 +1,42 @@
-"""A turn under way: what it has seen and changed, and the requests made of it. Nothing is stored before ``commit``.
+"""A turn under way: a window over what is stored of an agent, and what the turn has changed. Nothing is stored before
+``commit``.
 
 A session is for one turn and one task. The loop in ``loop`` drives it for a model that decides; a program that decides
-itself, like an explorer, may drive it too: ``add`` what happens, ask for a ``request``, ``commit``.
+itself may drive it too: ``add`` what happens, ask for a ``request``, ``commit``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import replace
 
 from memory import queue, working
 from memory.agent import Agent
-from memory.errors import BlockConflictError, BudgetError, FunctionError
-from memory.functions import Function, describe
-from memory.main_context import Shown, View, package, request, shown_sources
-from memory.paging import longest
-from memory.records import AgentState, Block, Item, Kind, PromptMessage, Shelf, Summary, Turn, numbered, storable
+from memory.errors import BlockConflictError, FunctionError
+from memory.functions import Function
+from memory.main_context import shown_sources
+from memory.records import AgentState, Block, Item, Kind, Shelf, Summary, Turn, storable
 from memory.trust import quarantine_name, said_by_user
+from memory.window import SUMMARY_INPUT_SHARE, SUMMARY_SHARE, Window
 
-#: For each attempt to shrink a request: how much of the room beside the system message to fill, since templates cost
-#: what no sum of parts foresees; and what one message may have of it. After the first, the turn's event, a call, its
-#: result and the summary fit together.
-_ATTEMPTS = ((1.0, 0.5), (0.7, 0.15), (0.4, 0.07))
-_SUMMARY_SHARE = 0.25
 _PAGE_SHARE = 0.2
-#: Of the warning's share: what stands before a warning costs a little less when counted part by part.
-_WARNED_SHARE = 0.85
-_SUMMARY_INPUT_SHARE = 0.6
-_MESSAGE_OVERHEAD_TOKENS = 8
 
 
-class Session:
+class Session(Window):
     """See above. Open one with ``open_session``."""
 
     def __init__(self, agent: Agent, state: AgentState, functions: tuple[Function, ...] = ()) -> None:
+        super().__init__(agent.frame(), state, functions)
         self.agent = agent
-        self.state = state
-        self.functions = functions
-        self.summary = state.summary
-        self.messages: list[Item] = []
-        self.entries: list[Item] = []
-        self.evicted_messages = 0
         #: Set by whoever knows that the user asked for it: writes are not quarantined in this turn.
         self.writes_allowed = False
-        self._summaries: list[Summary] = []
-        self._blocks = {block.name: block for block in (*state.blocks, *_new_blocks(agent, state))}
         self._edited: set[str] = set()
-        self._shown: dict[int, int] = {}  # message -> characters shown, of those that are cut
-        self._max_summary_tokens: int | None = None
-
-    # what happens ----------------------------------------------------------------------------------------------
-    def add(self, item: Item) -> Item:
-        """Put a message at the end of the queue; its number may still change when it is stored."""
-        item = numbered(replace(item, text=storable(item.text)), self.state.last_message + len(self.messages) + 1)
-        self.messages.append(item)
-        return item
-
-    @property
-    def queue(self) -> list[Item]:
-        """The messages shown, oldest first. The event that began the turn stays, however long the turn."""
-        return [*self._kept_event(), *self._unevicted()]
-
-    def hidden(self) -> list[Item]:
-        """Messages of this turn that the window does not show, or not whole; newest first."""
-        shown = {item.number for item in self.queue} - self._shown.keys()
-        return [item for item in self.messages[::-1] if item.number not in shown]
-
-    def _unevicted(self) -> list[Item]:
-        return [item for item in (*self.state.queue, *self.messages) if item.number > self.summary.through]
-
-    def _kept_event(self) -> list[Item]:
-        return [item for item in self.messages[:1] if item.number <= self.summary.through]
-
-    # requests --------------------------------------------------------------------------------------------------
-    async def request(self) -> list[PromptMessage]:
-        """The next request, within the budget: warned, cut and evicted as need be.
-
-        Raises ``BudgetError`` where at most three attempts do not make it fit, ``SummaryError`` where what would have
-        to be evicted cannot be summarised.
-        """
-        for shrinks in range(len(_ATTEMPTS) + 1):
-            messages = request(self._view())
-            tokens = self.agent.model.count_prompt_tokens(messages)
-            if tokens <= self.agent.budget_tokens:
-                if not self._must_warn(tokens):
-                    return messages
-                self.add(Item(Kind.PRESSURE, queue.WARNING, self.agent.clock()))
-                messages = request(self._view())
-                tokens = self.agent.model.count_prompt_tokens(messages)
-                if tokens <= self.agent.budget_tokens:
-                    return messages
-            if shrinks < len(_ATTEMPTS):
-                await self._shrink(*_ATTEMPTS[shrinks])
-        raise BudgetError(tokens, self.agent.budget_tokens, f"{len(_ATTEMPTS)} attempts to shrink it were not enough")
-
-    def room_tokens(self) -> int:
-        """What the budget leaves beside the system message. Raises ``BudgetError`` where that is nothing."""
-        empty = replace(self._view(), queue=(), summary=Summary())
-        used = self.agent.model.count_prompt_tokens(request(empty))
-        room = self.agent.budget_tokens - used
-        if room <= 0:
-            raise BudgetError(used, self.agent.budget_tokens, "instructions, functions and working context fill it")
-        return room
 
     def page_tokens(self) -> int:
         """What one page of search results may have."""
         return min(self.agent.page_tokens, int(self.room_tokens() * _PAGE_SHARE))
 
-    def _must_warn(self, tokens: int) -> bool:
-        budget, share = self.agent.budget_tokens, self.agent.queue_limits.warn_share
-        if tokens <= share * budget:
-            return False
-        # A warning is for the time until the next eviction: one that has as much before it is of this time.
-        later = list(itertools.takewhile(lambda item: item.kind is not Kind.PRESSURE, self.queue[::-1]))
-        if len(later) == len(self.queue):
-            return True
-        later_tokens = sum(self.agent.model.count_tokens([package(Shown(item)) for item in later]))
-        return tokens - later_tokens < _WARNED_SHARE * share * budget
-
-    def _view(self) -> View:
-        blocks = list(self._blocks.values())
-        tokens = self.agent.model.count_tokens([block.text for block in blocks])
-        return View(
-            self.agent.instructions,
-            describe(self.functions),
-            tuple(zip(blocks, tokens, strict=True)),
-            self.state.last_message + len(self.messages),
-            self.state.last_entry + len(self.entries),
-            0 if self.agent.archive is None else self.agent.archive.count(),
-            self.agent.clock(),
-            self._shown_summary(),
-            tuple(Shown(item, self._shown.get(item.number)) for item in self.queue),
-        )
-
-    def _shown_summary(self) -> Summary:
-        if self._max_summary_tokens is None:
-            return self.summary
-        most, count, text = self._max_summary_tokens, self.agent.model.count_tokens, self.summary.text
-        return replace(self.summary, text=text[: longest(len(text), lambda end: count([text[:end]])[0] <= most)])
-
-    async def _shrink(self, aim_share: float, message_share: float) -> None:
-        """Show less: the beginnings of messages that are too large, then fewer messages."""
-        room = self.room_tokens()
-        aim, most = room * aim_share, max(1, int(room * message_share))
-        self._max_summary_tokens = max(1, int(aim * _SUMMARY_SHARE))
-        event, unevicted = self._cut(self._kept_event(), most), self._cut(self._unevicted(), most)
-        over = sum(event) + sum(unevicted) - aim * (1 - _SUMMARY_SHARE)
-        if over > 0:
-            kept = aim * (1 - self.agent.queue_limits.evict_share)
-            await self._evict(queue.evicted_count(self._unevicted(), unevicted, sum(unevicted) - kept))
-
-    def _cut(self, items: list[Item], max_tokens: int) -> list[int]:
-        """Show no more than the beginning of messages that are too large. What each then costs."""
-        count = self.agent.model.count_tokens
-        costs = [cost + _MESSAGE_OVERHEAD_TOKENS for cost in count([package(Shown(item)) for item in items])]
-        for item, cost in zip(items, costs, strict=True):
-            if cost > max_tokens:
-                self._shown[item.number] = queue.clipped(item, count, max_tokens).characters or 0
-        return [min(cost, max_tokens) for cost in costs]
-
-    async def _evict(self, number_of_messages: int) -> None:
-        evicted = self._unevicted()[:number_of_messages]
-        if not evicted:
-            return
-        room = self.room_tokens()
-        summary = await queue.summarised(
-            self.agent.summarise,
-            self.summary,
-            evicted,
-            self.agent.model.count_tokens,
-            max_tokens=min(self.agent.queue_limits.max_summary_tokens, max(1, int(room * _SUMMARY_SHARE))),
-            max_input_tokens=int(room * _SUMMARY_INPUT_SHARE),
-        )
-        previous = self.state.summary.number + len(self._summaries)
-        self.summary = replace(summary, number=previous + 1, previous=previous)
-        self._summaries.append(self.summary)
-        self.evicted_messages += len(evicted)
-
     # working context -------------------------------------------------------------------------------------------
-    @property
-    def blocks(self) -> list[Block]:
-        """Working context as this turn has changed it, quarantined blocks included."""
-        return list(self._blocks.values())
-
     async def append(self, name: str, text: str) -> Block:
         """Append a line to a block, or to the notes about the document whose text is in the window.
 
@@ -281,11 +134,6 @@ class Session:
             raise
 
 
-def _new_blocks(agent: Agent, state: AgentState) -> list[Block]:
-    known = {block.name for block in state.blocks}
-    return [block for block in agent.blocks if block.name not in known]
-
-
 async def open_session(agent: Agent) -> Session:
     """Begin a turn. Where the summary was withdrawn because of a deletion, it is first made anew.
 
@@ -309,10 +157,10 @@ async def _renew_summary(agent: Agent, state: AgentState) -> None:
     summary = replace(base, previous=state.summary.number, first=base.through + 1, through=through)
     if items:
         room = Session(agent, replace(state, summary=Summary(), queue=())).room_tokens()
-        most = min(agent.queue_limits.max_summary_tokens, max(1, int(room * _SUMMARY_SHARE)))
+        most = min(agent.queue_limits.max_summary_tokens, max(1, int(room * SUMMARY_SHARE)))
         new = await queue.summarised(
             agent.summarise, base, items, agent.model.count_tokens,
-            max_tokens=most, max_input_tokens=int(room * _SUMMARY_INPUT_SHARE),
+            max_tokens=most, max_input_tokens=int(room * SUMMARY_INPUT_SHARE),
         )  # fmt: skip
         summary = replace(summary, text=new.text, sources=new.sources)
     await asyncio.to_thread(agent.storage.put_summary, agent.name, summary)
