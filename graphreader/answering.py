@@ -202,7 +202,11 @@ def run_context(
     settings: Settings,
     on_step: OnStep,
 ) -> RunContext:
-    """What the agent works with: search's finds as start nodes, as evidence of last resort, and as relevance."""
+    """What the agent works with: search's finds as start nodes, as evidence of last resort, and as relevance.
+
+    From now on the gate keeps its calls within the explorers' window.
+    """
+    gate.narrow(settings.explore.window_tokens)
     highest = max((ranked.score for ranked in found.chunks), default=0.0) or 1.0
     scores = {ranked.chunk.id: ranked.score / highest for ranked in found.chunks}
     return RunContext(

@@ -124,6 +124,11 @@ class ExploreSettings(_Group):
 
     max_explorers: int = Field(default=5, ge=1, le=5, description="Start nodes, each with an explorer of its own.")
     max_steps: int = Field(default=10, ge=1, description="Model calls of one explorer, as in the paper.")
+    window_tokens: int = Field(
+        default=4096,
+        ge=1024,
+        description="Window of every call: rules, notebook, what was read before, what is read, and the reply.",
+    )
     max_view_tokens: int = Field(default=700, ge=64, description="Facts, neighbours or start nodes shown in one step.")
     max_fruitless_nodes: int = Field(
         default=2, ge=1, description="Nodes in a row that brought neither a note nor a chunk to read, then it stops."

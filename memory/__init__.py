@@ -4,6 +4,6 @@ Begin with ``agent.Agent``, ``sqlite.open_storage`` and ``loop.turn``; a program
 a ``window.Window``. What memory has to be given is in ``protocols``, what storage has to do in ``storage``.
 """
 
-from memory.listing import fit
+from memory.listing import clipped, fit
 
-__all__ = ["fit"]
+__all__ = ["clipped", "fit"]

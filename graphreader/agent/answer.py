@@ -49,12 +49,12 @@ async def conclude(
     documents: Mapping[str, Document],
     chunks: Mapping[str, Chunk],
 ) -> Conclusion:
-    """Answer from ``excerpts`` alone; the documents do not say where there are none, where the model says so, and where
-    it is not sure enough that they do. Raises what ``Gate.ask`` raises.
+    """Answer from ``excerpts`` alone, best first, as many as the window holds; the documents do not say where there are
+    none, where the model says so, and where it is not sure enough that they do. Raises what ``Gate.ask`` raises.
     """
     if not excerpts:
         return Conclusion(NOT_SAID, False, ())
-    prompt, numbered = answer_prompt(question, excerpts, documents, chunks)
+    prompt, numbered = _within_window(gate, question, excerpts, documents, chunks)
     schema = answer_schema(len(numbered))
     reply, weights = await gate.ask_weighed(
         prompt, AnswerReply, schema, MAX_REPLY_TOKENS, weigh="answerable", salvage=_salvage
@@ -69,6 +69,20 @@ async def conclude(
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
     return Conclusion(answer, True, citations, warnings)
+
+
+def _within_window(
+    gate: Gate,
+    question: str,
+    excerpts: Sequence[Excerpt],
+    documents: Mapping[str, Document],
+    chunks: Mapping[str, Chunk],
+) -> tuple[Prompt, list[Excerpt]]:
+    for kept in range(len(excerpts), 0, -1):
+        prompt, numbered = answer_prompt(question, excerpts[:kept], documents, chunks)
+        if gate.count(prompt) + MAX_REPLY_TOKENS <= gate.window_tokens:
+            break
+    return prompt, numbered
 
 
 def answer_prompt(

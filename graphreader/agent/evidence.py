@@ -14,6 +14,7 @@ from typing import Any
 from graphreader.ingest.chunk import readable_sentences
 from graphreader.records import Chunk, Citation, Document
 from graphreader.text.terms import terms
+from memory.paging import longest
 
 #: What an excerpt costs beside its text: its number, its share of a title, line breaks.
 _TOKENS_PER_EXCERPT = 16
@@ -58,16 +59,26 @@ def fitting(
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
 ) -> list[Excerpt]:
-    """The best excerpts that the window holds, at least one; one that is too long makes way for those behind it."""
+    """The best excerpts that the window holds; one that is too long makes way for those behind it. Where none fits, the
+    beginning of the best.
+    """
     texts = [one_line(documents[item.document_id], item.start, item.end) for item in excerpts]
     kept: list[Excerpt] = []
     left = max_tokens
     for excerpt, tokens in zip(excerpts, count_tokens(texts), strict=True):
         cost = tokens + _TOKENS_PER_EXCERPT
-        if cost <= left or not kept:
+        if cost <= left:
             kept.append(excerpt)
             left -= cost
-    return kept
+    if kept or not excerpts:
+        return kept
+    best, document = excerpts[0], documents[excerpts[0].document_id]
+
+    def fits(length: int) -> bool:
+        text = one_line(document, best.start, best.start + length)
+        return count_tokens([text])[0] + _TOKENS_PER_EXCERPT <= max_tokens
+
+    return [replace(best, end=best.start + max(longest(best.end - best.start, fits), 1))]
 
 
 def grouped(

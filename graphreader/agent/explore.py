@@ -2,7 +2,7 @@
 
 Each is a function from an explorer's state to the part of it that changed, with one model call. What the model may
 reply is enumerated by the step's schema, so an illegal action cannot be asked for. Lists are ranked for the question
-and cut to the window; no chunk is read and no key element visited twice by one explorer.
+and cut to the window (see ``window``); no chunk is read and no key element visited twice by one explorer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from graphreader.agent.schemas import (
     neighbour_schema,
 )
 from graphreader.agent.state import ExplorerState, NoteState, Phase, note_state, trace_step
+from graphreader.agent.window import StepPrompt, ask, lines_that_fit, parts_that_fit, room_for_reading
 from graphreader.errors import BadModelOutputError
 from graphreader.ingest.chunk import readable_sentences
-from graphreader.records import AtomicFact, Chunk, Note, StoppedBy, TraceStep
-from memory import fit
-from prompts import render
+from graphreader.records import AtomicFact, Chunk, Document, Note, StoppedBy, TraceStep
 
 Update = dict[str, Any]
 
@@ -39,8 +38,9 @@ _MEANINGS = {
     _TERMINATION: "the notes answer the question",
 }
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_MAX_NOTES_SHOWN = 6
 _MAX_NEIGHBOURS = 12
+_REPLY_TOKENS = 96
+_CHOICE_TOKENS = 24
 _MAX_HUB_FACTS = 2000
 
 
@@ -69,21 +69,17 @@ async def read_facts(context: RunContext, state: ExplorerState) -> Update:
     facts = _ranked_facts(context, _facts_of(context, state["node"]))
     if not facts:
         return _advance(context, state, Phase.NEIGHBOURS, "read_facts", node=state["node"], facts=0)
-    facts = facts[: fit([fact.text for fact in facts], context.count_tokens(), context.limits.max_view_tokens)]
+    prompt = StepPrompt("read_facts", "facts", {"node": state["node"]}, _REPLY_TOKENS)
+    most = min(context.limits.max_view_tokens, room_for_reading(context, state, prompt))
+    lines = lines_that_fit(context, [fact.text for fact in facts], most)
+    facts = facts[: len(lines)]
     order = list(dict.fromkeys(fact.chunk_id for fact in facts))[: len(_LETTERS)]
     letters = dict(zip(order, _LETTERS, strict=False))
     room = context.limits.max_chunk_reads - len(state["read"]) - len(state["queue"])
     closed = {*state["read"], *state["queue"]}
     readable = [letters[chunk_id] for chunk_id in order if chunk_id not in closed] if room > 0 else []
-    prompt = render(
-        "read_facts",
-        node=state["node"],
-        facts=[{"chunk": letters.get(fact.chunk_id, "-"), "text": fact.text} for fact in facts],
-        notes=_notes_shown(context, state["notes"]),
-        question=context.question,
-        plan=state["plan"],
-    )
-    reply = await context.gate.ask(prompt, FactsReply, facts_schema(len(facts), readable), max_tokens=96)
+    listed = [{"chunk": letters.get(fact.chunk_id, "-"), "text": text} for fact, text in zip(facts, lines, strict=True)]
+    reply = await ask(context, state, prompt, listed, FactsReply, facts_schema(len(facts), readable))
     noted = [facts[number - 1] for number in dict.fromkeys(reply.notes) if 1 <= number <= len(facts)]
     notes = _with_notes(state, [(fact.document_id, fact.chunk_id, fact.start, fact.end) for fact in noted])
     chunk_of = {letter: chunk_id for chunk_id, letter in letters.items()}
@@ -101,33 +97,38 @@ async def read_facts(context: RunContext, state: ExplorerState) -> Update:
 
 
 async def read_chunk(context: RunContext, state: ExplorerState) -> Update:
-    """Read the next chunk of the queue in full; note sentences, choose where to go."""
+    """Read the next chunk of the queue; note sentences, choose where to go. What the window does not hold of it is read
+    in the next step.
+    """
     chunk_id, *queue = state["queue"]
-    read = [*state["read"], chunk_id]
+    read = list(dict.fromkeys([*state["read"], chunk_id]))
     chunk = context.chunk(chunk_id)
     document = context.documents[chunk.document_id]
-    spans = readable_sentences(document, chunk.start, chunk.end)
     room = len(read) + len(queue) < context.limits.max_chunk_reads
     around = _legal_moves(context, chunk, closed={*read, *queue}, room=room)
     actions = [_SEARCH_MORE, *around, _TERMINATION]
-    prompt = render(
-        "read_chunk",
-        document=document.title,
-        heading=" / ".join(chunk.headings[-2:]),
-        sentences=[context.text(document.id, start, end) for start, end in spans],
-        actions=[{"name": action, "meaning": _MEANINGS[action]} for action in actions],
-        notes=_notes_shown(context, state["notes"]),
-        question=context.question,
-        plan=state["plan"],
-    )
-    reply = await context.gate.ask(prompt, ChunkReply, chunk_schema(len(spans), actions), max_tokens=96)
+    variables = {
+        "document": document.title,
+        "heading": " / ".join(chunk.headings[-2:]),
+        "actions": [{"name": action, "meaning": _MEANINGS[action]} for action in actions],
+    }
+    prompt = StepPrompt("read_chunk", "sentences", variables, _REPLY_TOKENS)
+    most = room_for_reading(context, state, prompt)
+    unread = parts_that_fit(context, document.id, _unread_sentences(document, chunk, state), most)
+    lines = lines_that_fit(context, [context.text(document.id, *span) for span in unread], most)
+    spans = unread[: len(lines)]
+    reply = await ask(context, state, prompt, lines, ChunkReply, chunk_schema(len(lines), actions))
     chosen = [spans[number - 1] for number in dict.fromkeys(reply.notes) if 1 <= number <= len(spans)]
     notes = _with_notes(state, [(document.id, chunk_id, start, end) for start, end in chosen])
     if reply.action in around:
         queue = [around[reply.action], *queue]
+    if len(spans) < len(unread):
+        queue = [chunk_id, *queue]
     changed = state | {"read": read, "queue": queue, "notes": notes}
-    detail = {"chunk": chunk_id, "page": document.page_at(chunk.start), "noted": len(notes) - len(state["notes"])}
-    detail |= _places([[document.id, chunk.start, chunk.end]], state, notes)
+    shown = [[document.id, spans[0][0], spans[-1][1]]] if spans else []
+    page = document.page_at(spans[0][0] if spans else chunk.start)
+    detail = {"chunk": chunk_id, "page": page, "noted": len(notes) - len(state["notes"])}
+    detail |= _places(shown, state, notes)
     if reply.action == _TERMINATION:
         return _done(context, changed, StoppedBy.FINISHED, action=reply.action, counts=True, **detail)
     return _advance(context, changed, Phase.CHUNK if queue else Phase.NEIGHBOURS, reply.action, **detail)
@@ -138,20 +139,12 @@ async def choose_neighbour(context: RunContext, state: ExplorerState) -> Update:
     neighbours = _ranked_neighbours(context, state)
     if not neighbours:
         return _done(context, state, StoppedBy.FINISHED, action=_TERMINATION, node=state["node"], neighbours=0)
-    shown = fit(
-        [f"{item.spelling}: {item.sentence}" for item in neighbours],
-        context.count_tokens(),
-        context.limits.max_view_tokens,
-    )
-    prompt = render(
-        "choose_neighbour",
-        node=state["node"],
-        neighbours=[{"name": item.spelling, "sentence": item.sentence} for item in neighbours[:shown]],
-        notes=_notes_shown(context, state["notes"]),
-        question=context.question,
-        plan=state["plan"],
-    )
-    reply = await context.gate.ask(prompt, NeighbourReply, neighbour_schema(shown), max_tokens=24)
+    prompt = StepPrompt("choose_neighbour", "neighbours", {"node": state["node"]}, _CHOICE_TOKENS)
+    texts = [f"{item.spelling}: {item.sentence}" for item in neighbours]
+    most = min(context.limits.max_view_tokens, room_for_reading(context, state, prompt))
+    lines = lines_that_fit(context, texts, most)
+    shown = len(lines)
+    reply = await ask(context, state, prompt, lines, NeighbourReply, neighbour_schema(shown))
     if not 1 <= reply.neighbour <= shown:
         return _done(context, state, StoppedBy.FINISHED, action=_TERMINATION, counts=True, node=state["node"])
     target = neighbours[reply.neighbour - 1].name
@@ -189,8 +182,11 @@ def _legal_moves(context: RunContext, chunk: Chunk, closed: set[str], room: bool
     return {action: chunk_id for action, chunk_id in moves.items() if chunk_id is not None and chunk_id not in closed}
 
 
-def _notes_shown(context: RunContext, notes: list[NoteState]) -> list[str]:
-    return [context.text(note["document_id"], note["start"], note["end"]) for note in notes[-_MAX_NOTES_SHOWN:]]
+def _unread_sentences(document: Document, chunk: Chunk, state: ExplorerState) -> list[tuple[int, int]]:
+    shown = (entry["detail"]["shown"] for entry in state["trace"] if entry["detail"].get("chunk") == chunk.id)
+    read_to = max((span[2] for spans in shown for span in spans), default=chunk.start)
+    sentences = readable_sentences(document, chunk.start, chunk.end)
+    return [(max(start, read_to), end) for start, end in sentences if end > read_to]
 
 
 def _with_notes(state: ExplorerState, spans: list[tuple[str, str, int, int]]) -> list[NoteState]:

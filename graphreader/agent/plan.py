@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphreader.agent.context import RunContext, StartNode
 from graphreader.agent.schemas import MAX_PLAN_STEPS, NodesReply, PlanReply, nodes_schema, plan_schema
 from graphreader.llm.gate import Gate
-from memory import fit
+from memory import clipped, fit
 from prompts import render
 
 
@@ -26,12 +26,10 @@ async def choose_nodes(context: RunContext, plan: list[str]) -> list[StartNode]:
     offered = context.start_nodes
     if len(offered) <= 1:
         return list(offered)
-    shown = fit(
-        [f"{node.spelling}: {node.sentence}" for node in offered],
-        context.count_tokens(),
-        context.limits.max_view_tokens,
-    )
-    nodes = [{"name": node.spelling, "sentence": node.sentence} for node in offered[:shown]]
+    most, count = context.limits.max_view_tokens, context.count_tokens()
+    lines = [clipped(f"{node.spelling}: {node.sentence}", count, most) for node in offered]
+    shown = fit(lines, count, most)
+    nodes = lines[:shown]
     prompt = render("choose_nodes", nodes=nodes, question=context.question, plan=plan)
     schema = nodes_schema(shown, context.limits.max_explorers)
     reply = await context.gate.ask(prompt, NodesReply, schema, max_tokens=8 * context.limits.max_explorers + 16)

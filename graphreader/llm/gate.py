@@ -37,6 +37,16 @@ class Gate:
         self._limits = limits or Limits()
         self._started = time.monotonic()
         self._usage = Usage()
+        #: Prompt and reply of a call together: the model's window, or what was set with ``narrow``.
+        self.window_tokens = model.context_tokens
+
+    def narrow(self, window_tokens: int) -> None:
+        """From now on no call may take more than this, whatever the model could."""
+        self.window_tokens = min(self.model.context_tokens, window_tokens)
+
+    def count(self, prompt: Prompt) -> int:
+        """Tokens of a prompt as the server will see it."""
+        return self.model.count_prompt_tokens(_messages(prompt))
 
     @property
     def usage(self) -> Usage:
@@ -84,10 +94,10 @@ class Gate:
         salvage: Callable[[str], ReplyT | None] | None = None,
     ) -> tuple[ReplyT, Mapping[str, float]]:
         """As ``ask``, with how probable each value of the field ``weigh`` was (see ``ChatModel.complete``)."""
-        messages = [Message("system", prompt.system), Message("user", prompt.user)]
+        messages = _messages(prompt)
         prompt_tokens = self.model.count_prompt_tokens(messages)
-        if prompt_tokens + max_tokens > self.model.context_tokens:
-            raise ContextTooLongError(prompt_tokens, max_tokens, self.model.context_tokens)
+        if prompt_tokens + max_tokens > self.window_tokens:
+            raise ContextTooLongError(prompt_tokens, max_tokens, self.window_tokens)
         problem = ""
         for temperature in (None, _RETRY_TEMPERATURE):
             reply = await self.model.complete(
@@ -105,3 +115,7 @@ class Gate:
             f"The model {self.model.name!r} answered twice with something that does not fit the schema ({problem}). "
             "Does the endpoint support response_format json_schema? If it does, use a larger model."
         )
+
+
+def _messages(prompt: Prompt) -> list[Message]:
+    return [Message("system", prompt.system), Message("user", prompt.user)]

@@ -5,15 +5,17 @@ import pytest
 
 import prompts
 
+READ_BEFORE = {"put_away": "p", "earlier": ["e: t"]}
 VARIABLES = {
     "plan": {"question": "Q?"},
-    "choose_nodes": {"nodes": [{"name": "n", "sentence": "s"}], "question": "Q?", "plan": ["p"]},
+    "choose_nodes": {"nodes": ["n: s"], "question": "Q?", "plan": ["p"]},
     "read_facts": {
         "node": "n",
         "facts": [{"chunk": "A", "text": "t"}],
         "notes": ["x"],
         "question": "Q?",
         "plan": ["p"],
+        **READ_BEFORE,
     },
     "read_chunk": {
         "document": "d",
@@ -23,13 +25,15 @@ VARIABLES = {
         "notes": [],
         "question": "Q?",
         "plan": ["p"],
+        **READ_BEFORE,
     },
     "choose_neighbour": {
         "node": "n",
-        "neighbours": [{"name": "m", "sentence": "s"}],
+        "neighbours": ["m: s"],
         "notes": [],
         "question": "Q?",
         "plan": ["p"],
+        **READ_BEFORE,
     },
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
     "closed_book": {"question": "Q?"},
