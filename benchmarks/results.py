@@ -1,0 +1,117 @@
+"""Runs of ``graphreader evaluate`` as the tables of docs/results.md.
+
+    python -m benchmarks.results FOLDER... [--pair FOLDER:MODE FOLDER:MODE]...
+
+A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
+evidence read and cited, calls and tokens a question. ``--pair`` adds the paired difference of F1 between two of them
+on the questions that both were asked. Folders are named by their last part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from graphreader.evaluate.folder import read_records
+from graphreader.evaluate.metrics.statistics import bootstrap_interval, paired_difference
+from graphreader.evaluate.record import Record
+
+#: The unit of gold evidence that is shown, the finest that a dataset has.
+_UNITS = ("sentence", "turn", "passage", "page")
+_HEADINGS = (
+    "run", "mode", "n", "F1", "exact", "answerable", "read", "cited", "quotes hold gold", "calls", "prompt (cached)",
+    "reply",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
+    given = parser.parse_args(arguments)
+    runs = {folder.name: by_mode(folder) for folder in given.folders}
+    print(_row(_HEADINGS))
+    print(_row(["---"] * len(_HEADINGS)))
+    for run, modes in runs.items():
+        for mode, records in modes.items():
+            print(_row([run, mode, *_cells(records)]))
+    if given.pair:
+        print(f"\n{_row(['first', 'second', 'n', 'F1 first − second', 'p'])}\n{_row(['---'] * 5)}")
+    for first, second in given.pair:
+        print(_row([first, second, *_difference(_named(runs, first), _named(runs, second))]))
+    return 0
+
+
+def by_mode(folder: Path) -> dict[str, list[Record]]:
+    """The records of a run by their modes."""
+    modes: dict[str, list[Record]] = {}
+    for record in read_records(folder):
+        modes.setdefault(record.mode, []).append(record)
+    return modes
+
+
+def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[str, Record]:
+    run, _, mode = name.rpartition(":")
+    return {record.id: record for record in runs[run][mode]}
+
+
+def _difference(first: dict[str, Record], second: dict[str, Record]) -> list[str]:
+    common = [key for key in first if key in second]
+    found = paired_difference([_f1(first[key]) for key in common], [_f1(second[key]) for key in common])
+    spread = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return [str(len(common)), spread, f"{found.p_value:.3f}"]
+
+
+def _f1(record: Record) -> float:
+    return record.scores.get("f1", record.scores.get("choice", 0.0))
+
+
+def _cells(records: Sequence[Record]) -> Iterator[str]:
+    yield str(len(records))
+    yield _interval([_f1(record) for record in records])
+    yield _percent([record.scores["em"] for record in records if "em" in record.scores])
+    yield _percent([record.scores["answerable"] for record in records if "answerable" in record.scores])
+    yield _percent(list(_recalls(records, "read")))
+    yield _percent(list(_recalls(records, "cited")))
+    held = "citation_supporting"
+    yield _percent([record.scores[held] for record in records if held in record.scores])
+    yield f"{_mean(records, lambda record: record.usage.get('llm_calls', 0)):.1f}"
+    prompt = _mean(records, lambda record: record.usage.get("prompt_tokens", 0))
+    cached = _mean(records, lambda record: record.usage.get("cached_tokens", 0))
+    yield f"{prompt:,.0f} ({cached:,.0f})"
+    yield f"{_mean(records, lambda record: record.usage.get('completion_tokens', 0)):.0f}"
+
+
+def _recalls(records: Sequence[Record], stage: str) -> Iterator[float]:
+    for record in records:
+        units = record.evidence.get(stage, {})
+        found = next((units[unit] for unit in _UNITS if unit in units), None)
+        if found is not None:
+            yield found
+
+
+def _mean(records: Sequence[Record], value: Callable[[Record], float]) -> float:
+    return statistics.fmean(value(record) for record in records)
+
+
+def _interval(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    found = bootstrap_interval(values)
+    return f"{100 * found.mean:.1f} ({100 * found.low:.0f}–{100 * found.high:.0f})"
+
+
+def _percent(values: Sequence[float]) -> str:
+    return f"{100 * statistics.fmean(values):.0f}" if values else ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
