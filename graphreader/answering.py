@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphreader.agent.answer import Conclusion, conclude
+from graphreader.agent.answer import Conclusion, conclude, told
 from graphreader.agent.context import OnStep, RunContext, StartNode
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.agent.plan import make_plan
@@ -129,8 +129,7 @@ async def _by_whole(
     chunks = {chunk.id: chunk for chunk in reading.chunks}
     conclusion = await conclude(gate, question, reading.excerpts, documents, chunks)
     remember_sent(library, endpoint_of(settings, gate.model), reading, gate.usage.cached_tokens)
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in reading.excerpts]
-    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
+    trace.append(TraceStep("answer", "answer", told(conclusion, reading.excerpts)))
     on_step(trace[-1])
     if reading.part:
         conclusion = replace(conclusion, warnings=(*conclusion.warnings, reading.part))
@@ -153,8 +152,7 @@ async def _by_search(
     on_step(trace[0])
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([excerpt.chunk_id for excerpt in excerpts])}
     conclusion = await conclude(gate, question, excerpts, documents, chunks)
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
-    trace.append(TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}))
+    trace.append(TraceStep("answer", "answer", told(conclusion, excerpts)))
     on_step(trace[-1])
     return _answer(gate, question, Mode.SEARCH, conclusion, StoppedBy.FINISHED, trace)
 

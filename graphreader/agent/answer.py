@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, support
 from graphreader.agent.schemas import AnswerReply, answer_schema
@@ -34,12 +35,13 @@ _QUESTION_WEIGHT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the evidence comes to."""
+    """What the evidence comes to. ``probability``: of the model's "yes, the excerpts state it", where it is known."""
 
     answer: str
     answerable: bool
     citations: tuple[Citation, ...]
     warnings: tuple[str, ...] = ()
+    probability: float | None = None
 
 
 async def conclude(
@@ -60,15 +62,23 @@ async def conclude(
         prompt, AnswerReply, schema, MAX_REPLY_TOKENS, weigh="answerable", salvage=_salvage
     )
     answer = " ".join(reply.answer.split())
+    probability = weights.get("yes")
     if reply.answerable == "no" or not answer:
-        return Conclusion(NOT_SAID, False, ())
+        return Conclusion(NOT_SAID, False, (), probability=probability)
     if weights.get("yes", 1.0) < LEAST_PROBABLE.get(gate.model.name, _LEAST_PROBABLE_ELSEWHERE):
-        return Conclusion(NOT_SAID, False, (), (f"The model's guess, of which it was not sure enough: {answer}",))
+        guess = f"The model's guess, of which it was not sure enough: {answer}"
+        return Conclusion(NOT_SAID, False, (), (guess,), probability)
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
     citations = _citations(answer, question, named, numbered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
-    return Conclusion(answer, True, citations, warnings)
+    return Conclusion(answer, True, citations, warnings, probability)
+
+
+def told(conclusion: Conclusion, excerpts: Sequence[Excerpt]) -> dict[str, Any]:
+    """What a trace tells of the last step: its outcome, and what it was shown."""
+    evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
+    return {"answer": conclusion.answer, "probability": conclusion.probability, "evidence": evidence}
 
 
 def _within_window(

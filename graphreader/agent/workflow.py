@@ -15,7 +15,7 @@ from typing import Any, TypedDict, cast
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from graphreader.agent.answer import conclude
+from graphreader.agent.answer import conclude, told
 from graphreader.agent.checkpoints import LibraryCheckpoints
 from graphreader.agent.context import RunContext
 from graphreader.agent.evidence import Excerpt, fitting, in_context, merged
@@ -139,9 +139,8 @@ async def _answer(context: RunContext, state: RunState) -> dict[str, Any]:
         "stopped_by": _stopped_by(explorers),
         "read": list(dict.fromkeys(chunk_id for explorer in explorers for chunk_id in explorer["read"])),
     }
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in excerpts]
     found = [[item.document_id, item.start, item.end] for item in context.found]
-    entry = _traced(context, "answer", "answer", answer=conclusion.answer, evidence=evidence, found=found)
+    entry = _traced(context, "answer", "answer", **told(conclusion, excerpts), found=found)
     return {"result": result, "trace": [*steps, entry]}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from graphreader.agent.answer import NOT_SAID, Conclusion, conclude
+from graphreader.agent.answer import NOT_SAID, Conclusion, conclude, told
 from graphreader.agent.evidence import Excerpt, fitting, merged
 from graphreader.answering import Documents
 from graphreader.errors import GraphReaderError
@@ -132,10 +132,9 @@ async def _from_excerpts(asking: Asking, excerpts: Sequence[Excerpt], max_tokens
     shown = fitting(excerpts, documents, asking.model.count_tokens, max_tokens)
     chunks = {chunk.id: chunk for chunk in asking.library.chunks_by_id([item.chunk_id for item in shown])}
     conclusion = await conclude(gate, asking.question, shown, documents, chunks)
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in shown]
     steps = [
         TraceStep("search", "search", {"passages": len(excerpts), "shown_passages": len(shown), "found": found}),
-        TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}),
+        TraceStep("answer", "answer", told(conclusion, shown)),
     ]
     return _outcome(gate, conclusion, steps)
 
