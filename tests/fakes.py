@@ -31,6 +31,7 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"facts"}): "extract",
         frozenset({"answerable", "answer"}): "closed_book",
         frozenset({"verdict"}): "rate",
+        frozenset({"summary"}): "summarise",
     }
     return names[frozenset(fields)]
 

@@ -36,6 +36,7 @@ VARIABLES = {
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
     "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
     "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
+    "summarise": {"previous": "", "messages": ['{"text": "t"}'], "max_words": 100},
 }
 
 
