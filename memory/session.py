@@ -57,6 +57,12 @@ class Session:
         self.messages.append(item)
         return item
 
+    def keep(self, entry: Item) -> Item:
+        """Put an entry into archival storage as it is; its number may still change when it is stored."""
+        entry = numbered(replace(entry, text=storable(entry.text)), self.state.last_entry + len(self.entries) + 1)
+        self.entries.append(entry)
+        return entry
+
     @property
     def queue(self) -> list[Item]:
         """The messages shown, oldest first. The event that began the turn stays, however long the turn."""
@@ -74,8 +80,8 @@ class Session:
         return [item for item in self.messages[:1] if item.number <= self.summary.through]
 
     # requests --------------------------------------------------------------------------------------------------
-    async def request(self) -> list[PromptMessage]:
-        """The next request, within the budget: warned, cut and evicted as need be.
+    async def request(self, *, warn: bool = True) -> list[PromptMessage]:
+        """The next request, within the budget: cut and evicted as need be, and warned unless nobody is to read it.
 
         Raises ``BudgetError`` where at most three attempts do not make it fit, ``SummaryError`` where what would have
         to be evicted cannot be summarised.
@@ -84,7 +90,7 @@ class Session:
             messages = request(self._view())
             tokens = self.agent.model.count_prompt_tokens(messages)
             if tokens <= self.agent.budget_tokens:
-                if not self._must_warn(tokens):
+                if not warn or not self._must_warn(tokens):
                     return messages
                 self.add(Item(Kind.PRESSURE, queue.WARNING, self.agent.clock()))
                 messages = request(self._view())
@@ -207,11 +213,7 @@ class Session:
         """Keep an entry in archival storage; what may come from a document in the window is marked as its text."""
         if not text.strip():
             raise FunctionError("There is no text to keep.")
-        source = self.untrusted_source(text)
-        number = self.state.last_entry + len(self.entries) + 1
-        entry = Item(Kind.ARCHIVED, storable(text), self.agent.clock(), source, frozenset(), number)
-        self.entries.append(entry)
-        return entry
+        return self.keep(Item(Kind.ARCHIVED, text, self.agent.clock(), self.untrusted_source(text)))
 
     def untrusted_source(self, text: str = "") -> str | None:
         """The document that ``text`` has to be taken for a note about; None where it may be written anywhere."""
