@@ -65,7 +65,20 @@ async def conclude(
     if weights.get("yes", 1.0) < LEAST_PROBABLE.get(gate.model.name, _LEAST_PROBABLE_ELSEWHERE):
         return Conclusion(NOT_SAID, False, (), (f"The model's guess, of which it was not sure enough: {answer}",))
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
-    citations = _citations(answer, question, named, numbered, documents)
+    return with_citations(answer, question, named, numbered, documents)
+
+
+def with_citations(
+    answer: str,
+    question: str,
+    named: Sequence[Excerpt],
+    offered: Sequence[Excerpt],
+    documents: Mapping[str, Document],
+) -> Conclusion:
+    """An answer with quotes of the excerpts that were ``named`` for it, and of the one of those ``offered`` that states
+    it best; at least one is offered.
+    """
+    citations = _citations(answer, question, named, offered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
     return Conclusion(answer, True, citations, warnings)

@@ -31,6 +31,8 @@ VARIABLES = {
         "question": "Q?",
         "plan": ["p"],
     },
+    "answer_archive": {"question": "Q?"},
+    "answer_conversation": {"question": "Q?"},
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
     "closed_book": {"question": "Q?"},
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
