@@ -39,7 +39,7 @@ from prompts import Prompt, render
 #: An answer is short; so is a call, but an identifier has many tokens.
 _REPLY_TOKENS = 160
 _MAX_CALLS = 12
-_MAX_SUMMARY_TOKENS = 300
+_MAX_SUMMARY_TOKENS = 200
 #: What of the window an agent that was fed leaves to what a question looks up.
 _ROOM_SHARE = 0.45
 _CONVERSATION = frozenset({SEND_MESSAGE, "recall_search", "recall_search_date"})

@@ -11,49 +11,65 @@ from memory.protocols import Model, Summarise
 from memory.records import PromptMessage, Schema
 from prompts import render
 
-_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {"summary": {"type": "string"}},
-    "required": ["summary"],
-    "additionalProperties": False,
-}
-#: Names, dates and other languages take more tokens a word than prose; what comes out too long is cut at its end, where
-#: the newest is told.
-_WORDS_PER_TOKEN = 0.5
-_LEAST_WORDS = 20
-#: What the JSON around the summary takes.
+#: A short sentence with names and a date takes about this many tokens; what comes out too long is cut at its end.
+_TOKENS_PER_LINE = 25
+_LEAST_LINES = 3
+#: What the JSON around the lines takes.
 _ENVELOPE_TOKENS = 16
-_CUT_REPLY = re.compile(r'\s*\{\s*"summary"\s*:\s*"(?P<text>(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
+_STRING = re.compile(r'"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)"')
 
 
 def summariser(model: Model) -> Summarise:
     """A ``memory.protocols.Summarise`` that asks ``model``, within the model's window.
 
-    Raises ``ContextTooLongError`` before anything is sent, ``BadModelOutputError`` for a reply without a summary, and
-    what ``Model.complete`` raises.
+    It is written in lines because small models run in circles in a long text; a line that came before is left out.
+    Raises ``ContextTooLongError`` before anything is sent, ``BadModelOutputError`` for a reply without a
+    summary, and what ``Model.complete`` raises.
     """
 
     async def summarise(previous: str, messages: Sequence[str], max_tokens: int) -> str:
-        max_words = max(_LEAST_WORDS, int(max_tokens * _WORDS_PER_TOKEN))
-        prompt = render("summarise", previous=previous, messages=messages, max_words=max_words)
+        max_lines = max(_LEAST_LINES, max_tokens // _TOKENS_PER_LINE)
+        prompt = render("summarise", previous=previous, messages=messages, max_lines=max_lines)
         request = [PromptMessage("system", prompt.system), PromptMessage("user", prompt.user)]
         prompt_tokens, reply_tokens = model.count_prompt_tokens(request), max_tokens + _ENVELOPE_TOKENS
         if prompt_tokens + reply_tokens > model.window_tokens:
             raise ContextTooLongError(prompt_tokens, reply_tokens, model.window_tokens)
-        return _summary_in(await model.complete(request, schema=_SCHEMA, max_tokens=reply_tokens))
+        return _summary_in(await model.complete(request, schema=_schema(max_lines), max_tokens=reply_tokens))
 
     return summarise
 
 
+def _schema(max_lines: int) -> Schema:
+    # No maxLength: see ``graphreader.agent.schemas``.
+    lines = {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": max_lines,
+    }
+    return {
+        "type": "object",
+        "properties": {"summary": lines},
+        "required": ["summary"],
+        "additionalProperties": False,
+    }
+
+
 def _summary_in(reply: str) -> str:
-    """The summary; of a reply that ran into its limit, what there is of it up to the last whole word."""
+    """The summary, a line after the other; of a reply that ran into its limit the lines that are whole."""
     try:
         value = json.loads(reply)
+        lines = value.get("summary") if isinstance(value, dict) else None
     except json.JSONDecodeError:
-        found = _CUT_REPLY.match(reply)
-        beginning = json.loads(f'"{found["text"]}"', strict=False) if found else ""
-        value = {"summary": beginning.rpartition(" ")[0] or beginning}
-    summary = value.get("summary") if isinstance(value, dict) else None
-    if not isinstance(summary, str) or not summary.strip():
+        _, _, listed = reply.partition("[")
+        lines = [json.loads(found[0], strict=False) for found in _STRING.finditer(listed)]
+    if not isinstance(lines, list):
+        lines = []
+    kept: dict[str, str] = {}
+    for line in lines:
+        folded = " ".join(line.split()) if isinstance(line, str) else ""
+        if folded:
+            kept.setdefault(folded.casefold(), folded)
+    if not kept:
         raise BadModelOutputError("The model's reply holds no summary. Use a larger model, or one that fits schemas.")
-    return " ".join(summary.split())
+    return "\n".join(kept.values())

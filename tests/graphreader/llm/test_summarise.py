@@ -23,9 +23,9 @@ async def summary_of(
 
 
 async def test_the_old_summary_and_the_messages_are_asked_for_together() -> None:
-    model = ScriptedModel(lambda _prompt, _schema: {"summary": "Mel has a dog\nand ran on 7 May 2023."})
+    model = ScriptedModel(lambda _prompt, _schema: {"summary": ["Mel has a\ndog.", "Mel ran on 7 May 2023."]})
     memory_model = MemoryModel(model, 4000)
-    assert await summariser(memory_model)("Mel has a dog.", [MESSAGE], 100) == "Mel has a dog and ran on 7 May 2023."
+    assert await summariser(memory_model)("Mel has a dog.", [MESSAGE], 100) == "Mel has a dog.\nMel ran on 7 May 2023."
     ((step, prompt),) = model.calls
     assert step == "summarise"
     assert "Mel has a dog." in prompt
@@ -36,17 +36,20 @@ async def test_the_old_summary_and_the_messages_are_asked_for_together() -> None
 @pytest.mark.parametrize(
     ("reply", "kept"),
     [
-        ('{"summary": "Mel ran a race on 7 Ma', "Mel ran a race on 7"),
-        ('{"summary": "Mel said \\"no\\" to the ra', 'Mel said "no" to the'),
-        ('{"summary": "Mel ran on 7 May \\u20', "Mel ran on 7 May"),
-        ('{"summary": "梅尔跑了比赛', "梅尔跑了比赛"),
+        ('{"summary": ["Mel ran on 7 May.", "She wo', "Mel ran on 7 May."),
+        ('{"summary": ["Mel said \\"no\\".", "She \\', 'Mel said "no".'),
+        ('{"summary": ["梅尔跑了比赛。", "她', "梅尔跑了比赛。"),
+        ({"summary": ["Mel ran.", "Mel won.", "mel ran.", "Mel won.", " "]}, "Mel ran.\nMel won."),
+        ({"summary": ["Mel ran.", 3]}, "Mel ran."),
     ],
 )
-async def test_of_a_reply_that_was_cut_the_whole_words_are_kept(reply: str, kept: str) -> None:
+async def test_lines_that_are_whole_are_kept_once(reply: Any, kept: str) -> None:
     assert await summary_of(reply) == kept
 
 
-@pytest.mark.parametrize("reply", ["", "{}", "[1]", '{"summary": 3}', '{"summary": "  "}', "Mel ran."])
+@pytest.mark.parametrize(
+    "reply", ["", "{}", "[1]", '{"summary": 3}', '{"summary": [" "]}', "Mel ran.", '{"summary": ["Mel']
+)
 async def test_a_reply_without_a_summary_is_an_error(reply: str) -> None:
     with pytest.raises(BadModelOutputError, match="no summary"):
         await summary_of(reply)
@@ -54,4 +57,4 @@ async def test_a_reply_without_a_summary_is_an_error(reply: str) -> None:
 
 async def test_what_exceeds_the_window_is_not_sent() -> None:
     with pytest.raises(ContextTooLongError):
-        await summary_of(json.dumps({"summary": "x"}), window_tokens=200)
+        await summary_of(json.dumps({"summary": ["x"]}), window_tokens=200)
