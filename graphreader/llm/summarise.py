@@ -16,13 +16,17 @@ _TOKENS_PER_LINE = 25
 _LEAST_LINES = 3
 #: What the JSON around the lines takes.
 _ENVELOPE_TOKENS = 16
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+#: What is shorter may be an abbreviation.
+_LEAST_SENTENCE_CHARACTERS = 8
 _STRING = re.compile(r'"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)"')
 
 
 def summariser(model: Model) -> Summarise:
     """A ``memory.protocols.Summarise`` that asks ``model``, within the model's window.
 
-    It is written in lines because small models run in circles in a long text; a line that came before is left out.
+    It is written in lines because small models run in circles in a long text; a sentence that came before is
+    left out.
     Raises ``ContextTooLongError`` before anything is sent, ``BadModelOutputError`` for a reply without a
     summary, and what ``Model.complete`` raises.
     """
@@ -65,11 +69,19 @@ def _summary_in(reply: str) -> str:
         lines = [json.loads(found[0], strict=False) for found in _STRING.finditer(listed)]
     if not isinstance(lines, list):
         lines = []
-    kept: dict[str, str] = {}
-    for line in lines:
-        folded = " ".join(line.split()) if isinstance(line, str) else ""
-        if folded:
-            kept.setdefault(folded.casefold(), folded)
+    told: set[str] = set()
+    kept = [new for line in lines if isinstance(line, str) and (new := _news(line, told))]
     if not kept:
         raise BadModelOutputError("The model's reply holds no summary. Use a larger model, or one that fits schemas.")
-    return "\n".join(kept.values())
+    return "\n".join(kept)
+
+
+def _news(line: str, told: set[str]) -> str:
+    """The sentences of a line that were not told yet; they are then."""
+    sentences = _SENTENCE_END.split(" ".join(line.split()))
+    telling = {one.casefold() for one in sentences if len(one) >= _LEAST_SENTENCE_CHARACTERS}
+    repeated = telling & told
+    told |= telling
+    if repeated and repeated == telling:
+        return ""
+    return " ".join(one for one in sentences if one.casefold() not in repeated)

@@ -39,7 +39,10 @@ async def test_the_old_summary_and_the_messages_are_asked_for_together() -> None
         ('{"summary": ["Mel ran on 7 May.", "She wo', "Mel ran on 7 May."),
         ('{"summary": ["Mel said \\"no\\".", "She \\', 'Mel said "no".'),
         ('{"summary": ["梅尔跑了比赛。", "她', "梅尔跑了比赛。"),
-        ({"summary": ["Mel ran.", "Mel won.", "mel ran.", "Mel won.", " "]}, "Mel ran.\nMel won."),
+        (
+            {"summary": ["Dr. May ran. She won it.", "Dr. Low ran. She won it.", "dr. may ran. She  won it.", " "]},
+            "Dr. May ran. She won it.\nDr. Low ran.",
+        ),
         ({"summary": ["Mel ran.", 3]}, "Mel ran."),
     ],
 )
