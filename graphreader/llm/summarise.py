@@ -16,7 +16,8 @@ _TOKENS_PER_LINE = 25
 _LEAST_LINES = 3
 #: What the JSON around the lines takes.
 _ENVELOPE_TOKENS = 16
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+#: With the space after it, which Chinese has not.
+_SENTENCE = re.compile(r".+?(?:[.!?] +|[。！？]|$)")
 #: What is shorter may be an abbreviation.
 _LEAST_SENTENCE_CHARACTERS = 8
 _STRING = re.compile(r'"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)"')
@@ -78,10 +79,10 @@ def _summary_in(reply: str) -> str:
 
 def _news(line: str, told: set[str]) -> str:
     """The sentences of a line that were not told yet; they are then."""
-    sentences = _SENTENCE_END.split(" ".join(line.split()))
-    telling = {one.casefold() for one in sentences if len(one) >= _LEAST_SENTENCE_CHARACTERS}
+    sentences = _SENTENCE.findall(" ".join(line.split()))
+    telling = {key for one in sentences if len(key := one.strip().casefold()) >= _LEAST_SENTENCE_CHARACTERS}
     repeated = telling & told
     told |= telling
     if repeated and repeated == telling:
         return ""
-    return " ".join(one for one in sentences if one.casefold() not in repeated)
+    return "".join(one for one in sentences if one.strip().casefold() not in repeated).strip()
