@@ -33,7 +33,7 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"facts"}): "extract",
         frozenset({"answerable", "answer"}): "closed_book",
         frozenset({"verdict"}): "rate",
-        frozenset({"summary"}): "summarise",
+        frozenset({"noted"}): "summarise",
     }
     return names[frozenset(fields)]
 

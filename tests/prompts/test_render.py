@@ -38,7 +38,7 @@ VARIABLES = {
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
     "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
     "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
-    "summarise": {"previous": "", "messages": ['{"text": "t"}'], "max_lines": 10},
+    "summarise": {"messages": ['{"text": "t"}'], "max_facts": 10},
 }
 
 

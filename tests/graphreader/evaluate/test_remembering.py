@@ -53,8 +53,8 @@ def conversation(turns: int = 120) -> Dataset:
 
 def reader_of_talk(prompt: str, schema: Any) -> Any:
     """Summarises badly, answers from excerpts or the window badly, and from what it finds well."""
-    if "summary" in schema.get("properties", {}):
-        return {"summary": ["They talked."]}
+    if "noted" in schema.get("properties", {}):
+        return {"noted": ["They talked."]}
     if "excerpts" in schema.get("properties", {}):
         found = re.search(r"(\w+) won the regatta", prompt)
         return {"excerpts": [1], "answerable": "yes" if found else "no", "answer": found[1] if found else ""}
@@ -130,7 +130,7 @@ def test_feeding_goes_on_where_a_failure_stopped_it(open_reader: OpenReader, tmp
 
     def fails_once(prompt: str, schema: Any) -> Any:
         nonlocal asked
-        if "summary" in schema.get("properties", {}):
+        if "noted" in schema.get("properties", {}):
             asked += 1
             if asked == 3:
                 raise OSError("the machine is gone")
@@ -180,8 +180,8 @@ def test_a_model_that_only_searches_is_made_to_answer(open_reader: OpenReader, t
     offered: list[set[str]] = []
 
     def searching(prompt: str, schema: Any) -> Any:
-        if "summary" in schema.get("properties", {}):
-            return {"summary": ["They talked."]}
+        if "noted" in schema.get("properties", {}):
+            return {"noted": ["They talked."]}
         shapes = schema.get("anyOf", [schema])
         names = {shape["properties"]["function"]["enum"][0] for shape in shapes}
         offered.append(names)
