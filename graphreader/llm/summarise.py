@@ -88,8 +88,8 @@ def _without_repeats(lines: Sequence[str]) -> list[str]:
     """Lines without the clauses that came before, and without those that then tell nothing."""
     told: set[str] = set()
     kept = []
-    for line in lines:
-        clauses = _CLAUSE.findall(" ".join(line.split()))
+    for line in dict.fromkeys(" ".join(line.split()) for line in lines):
+        clauses = _CLAUSE.findall(line)
         new = []
         for clause in clauses:
             key = clause.strip(" .!?,;。！？，；").casefold()
