@@ -28,7 +28,7 @@ from graphreader.records import StoppedBy, TraceStep
 from graphreader.search.seed import reads
 from memory import events
 from memory.agent import Agent
-from memory.functions import Call, Function, Result
+from memory.functions import Arguments, Call, Function, Parameter, Result
 from memory.loop import Limits, Stop, consider, observe
 from memory.memory_functions import SEND_MESSAGE
 from memory.queue import QueueLimits
@@ -42,8 +42,8 @@ _MAX_CALLS = 12
 _MAX_SUMMARY_TOKENS = 200
 #: What of the window an agent that was fed leaves to what a question looks up.
 _ROOM_SHARE = 0.45
-_CONVERSATION = frozenset({SEND_MESSAGE, "recall_search", "recall_search_date"})
-_ENTRIES = frozenset({SEND_MESSAGE, "archival_search"})
+_CONVERSATION = frozenset({"recall_search", "recall_search_date"})
+_ENTRIES = frozenset({"archival_search"})
 _PARAGRAPH = re.compile(r"\S(?:[^\n]|\n(?=[^\n]))*")
 #: Documents have no time of their own; the same one always, so that the same question is the same request.
 _NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -75,6 +75,7 @@ async def memory(asking: Asking) -> Outcome:
         agent,
         events.user_message(prompt.user, agent.clock()),
         limits=_limits(asking, watch.offer),
+        more_functions=_send_message,
         on_call=watch.on_call,
     )
     conclusion = _conclusion(asking.question, outcome.reply, watch.excerpts(), documents)
@@ -140,6 +141,16 @@ def _agent(asking: Asking, pieces: Sequence[_Piece], *, conversation: bool) -> t
 
 def _prompt(asking: Asking, *, conversation: bool) -> Prompt:
     return render("answer_conversation" if conversation else "answer_archive", question=asking.question)
+
+
+def _send_message(_session: Session) -> tuple[Function, ...]:
+    """Memory's own, described for short answers: what an argument is said to be counts for more than instructions."""
+
+    async def run(_arguments: Arguments) -> Result:
+        return Result("sent", shown_again=True)
+
+    message = Parameter("message", "the answer alone, one to six words; no sentence, and nothing of the question again")
+    return (Function(SEND_MESSAGE, "Give the final answer.", (message,), run),)
 
 
 def _limits(asking: Asking, offer: Callable[[Session], Sequence[Function]]) -> Limits:
