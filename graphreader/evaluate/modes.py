@@ -67,6 +67,9 @@ _BASELINES = (
     EvaluatedMode(
         "memory", "an agent in that window that was fed the documents and searches its memory", remembering.memory
     ),
+    EvaluatedMode(
+        "memory-found", "what that agent's searches showed, by the reader's own last step", remembering.memory_found
+    ),
     EvaluatedMode("paper", "explorers begun at names alike the question's, nothing of search", names.paper),
     EvaluatedMode("graph-names", "as graph, but begun at names; search's passages stay", names.begun_at_names),
     EvaluatedMode("graph-alone", "as graph, without search's passages in the answer", names.without_passages),

@@ -11,20 +11,20 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from graphreader.agent.answer import NOT_SAID, Conclusion, with_citations
-from graphreader.agent.evidence import Excerpt
+from graphreader.agent.answer import NOT_SAID, Conclusion, conclude, with_citations
+from graphreader.agent.evidence import Excerpt, fitting
 from graphreader.answering import Documents
 from graphreader.evaluate.asking import Asking, Outcome
 from graphreader.evaluate.cases import Part
 from graphreader.llm.memory_embedder import MemoryEmbedder
 from graphreader.llm.memory_model import MemoryModel
 from graphreader.llm.summarise import summariser
-from graphreader.records import StoppedBy, TraceStep
+from graphreader.records import Chunk, StoppedBy, TraceStep
 from graphreader.search.seed import reads
 from memory import events
 from memory.agent import Agent
@@ -60,7 +60,38 @@ class _Piece:
 
 
 async def memory(asking: Asking) -> Outcome:
-    """Feed the documents, if that was not done before, and ask the question."""
+    """The agent's own answer. The documents are fed first, if that was not done before."""
+    return (await _remembered(asking))[0]
+
+
+async def memory_found(asking: Asking) -> Outcome:
+    """What the agent's searches showed, answered from by the reader's own last step: as mode ``search`` with the
+    agent in place of the search. The agent's calls are those of mode ``memory``, so a run of both pays them once.
+    """
+    outcome, hits = await _remembered(asking)
+    gate = asking.gate()
+    documents = Documents(asking.library, asking.document_ids)
+    shown = fitting(hits, documents, asking.model.count_tokens, asking.settings.search.max_prompt_tokens)
+    chunks = [chunk for document_id in asking.document_ids for chunk in asking.library.chunks(document_id)]
+    placed = [replace(item, chunk_id=_home(item, chunks)) for item in shown]
+    conclusion = await conclude(gate, asking.question, placed, documents, {chunk.id: chunk for chunk in chunks})
+    found = [[item.document_id, item.start, item.end] for item in hits]
+    evidence = [[item.document_id, item.start, item.end, item.votes] for item in placed]
+    steps = [
+        *(TraceStep(step.actor, step.action, {"call": step.detail["call"]}) for step in outcome.trace[1:-1]),
+        TraceStep("memory", "found", {"found": found, "reply": outcome.conclusion.answer}),
+        TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}),
+    ]
+    return Outcome(conclusion, outcome.usage + gate.usage, steps, outcome.stopped_by)
+
+
+def _home(item: Excerpt, chunks: Sequence[Chunk]) -> str:
+    own = (one for one in chunks if one.document_id == item.document_id and one.start <= item.start < one.end)
+    return next((chunk.id for chunk in own), "")
+
+
+async def _remembered(asking: Asking) -> tuple[Outcome, list[Excerpt]]:
+    """What the agent makes of the question, and what its searches showed, the first first."""
     documents = Documents(asking.library, asking.document_ids)
     pieces = [piece for document_id in asking.document_ids for piece in _pieces(asking, documents, document_id)]
     conversation = bool(pieces) and all(piece.part.time is not None for piece in pieces)
@@ -83,7 +114,7 @@ async def memory(asking: Asking) -> Outcome:
     usage = replace(model.usage, seconds=time.monotonic() - started)
     steps = [*watch.steps, TraceStep("answer", "answer", {"answer": conclusion.answer})]
     stopped_by = StoppedBy.FINISHED if outcome.reply is not None else StoppedBy.STEP_LIMIT
-    return Outcome(replace(conclusion, warnings=tuple(warnings)), usage, steps, stopped_by.value)
+    return Outcome(replace(conclusion, warnings=tuple(warnings)), usage, steps, stopped_by.value), watch.hits()
 
 
 # what it is fed ------------------------------------------------------------------------------------------------
@@ -208,10 +239,16 @@ class _Watch:
         piece = self.pieces[number - 1]
         return [piece.document_id, piece.part.start, piece.part.end]
 
+    def hits(self) -> list[Excerpt]:
+        """What its searches showed the model, the first first."""
+        return self._excerpts(self._hits)
+
     def excerpts(self) -> list[Excerpt]:
         """What the model saw of the documents: hits first, then what was in the window."""
-        shown = [number for number in [*self._hits, *self._queued] if number <= len(self.pieces)]
-        pieces = [self.pieces[number - 1] for number in dict.fromkeys(shown)]
+        return self._excerpts(dict.fromkeys([*self._hits, *self._queued]))
+
+    def _excerpts(self, numbers: Iterable[int]) -> list[Excerpt]:
+        pieces = [self.pieces[number - 1] for number in numbers if number <= len(self.pieces)]
         return [
             Excerpt(piece.document_id, "", piece.part.start, piece.part.end, 0, 1.0 / (1 + place))
             for place, piece in enumerate(pieces)

@@ -99,6 +99,24 @@ def test_what_scrolled_out_is_found_in_memory_and_not_in_the_plain_window(
     assert search["detail"]["total"] >= 1
 
 
+def test_what_was_found_is_answered_from_by_the_last_step_of_the_other_modes(
+    open_reader: OpenReader, tmp_path: Path
+) -> None:
+    model = ScriptedModel(reader_of_talk)
+    modes = ["memory", "memory-found"]
+    run = ask(open_reader, tmp_path / "run", model, conversation(), modes=modes, concurrency=1)
+    found = {record.id: record for record in run.records if record.mode == "memory-found"}
+    assert (found["q1"].answer, found["q1"].evidence["read"], found["q2"].answerable) == ("Osric", {"turn": 1.0}, True)
+    assert found["q1"].citations[0]["quote"] == "Ana: Osric won the regatta"
+    (excerpts,) = (prompt for step, prompt in model.calls if step == "answer" and "harbour race" in prompt)
+    assert "Mel: I ran the harbour race yesterday" in excerpts
+    assert "turn 118" not in excerpts
+    assert Counter(model.steps())["call"] == 6
+    assert [step["action"] for step in steps_of(run, "q1", "memory-found")] == [
+        "recall_search", "send_message", "found", "answer",
+    ]  # fmt: skip
+
+
 def test_every_turn_is_fed_under_its_date_and_only_once(open_reader: OpenReader, tmp_path: Path) -> None:
     model = ScriptedModel(reader_of_talk)
     dataset = conversation()
@@ -156,7 +174,7 @@ def test_no_question_sees_another(open_reader: OpenReader, tmp_path: Path) -> No
     for prompt, case in zip(first_calls, conversation().cases, strict=True):
         assert prompt.count("Question:") == 1
         assert case.question in prompt
-        assert "send_message" not in prompt
+        assert '"function": ' not in prompt
     assert {len(steps_of(run, key)[0]["detail"]["shown"]) for key in ("q0", "q1", "q2")} == {
         len(steps_of(run, "q0")[0]["detail"]["shown"])
     }
