@@ -101,7 +101,7 @@ async def _remembered(asking: Asking) -> tuple[Outcome, list[Excerpt]]:
             await _feed(asking, agent, pieces, conversation=conversation)
     started = time.monotonic()
     prompt = _prompt(asking, conversation=conversation)
-    watch = _Watch(pieces)
+    watch = _Watch(pieces, until_nothing_new=not conversation)
     outcome = await consider(
         agent,
         events.user_message(prompt.user, agent.clock()),
@@ -197,25 +197,32 @@ def _limits(asking: Asking, offer: Callable[[Session], Sequence[Function]]) -> L
 # what it does --------------------------------------------------------------------------------------------------
 @dataclass
 class _Watch:
-    """Offers the functions, and notes what the model does and is shown."""
+    """Offers the functions, and notes what the model does and is shown.
+
+    ``until_nothing_new``: there is no answer before a search that shows no new entry with the very text it was for. It
+    is the instruction of MemGPT's task, not to stop before a value was verified to be no key, which small models do not
+    follow of themselves.
+    """
 
     pieces: Sequence[_Piece]
+    until_nothing_new: bool
     steps: list[TraceStep] = field(default_factory=list)
     _session: Session | None = None
     _calls: int = 0
     _searches: list[str] = field(default_factory=list)
+    _may_answer: bool = False
     _hits: dict[int, None] = field(default_factory=dict)
     _queued: dict[int, None] = field(default_factory=dict)
 
     def offer(self, session: Session) -> Sequence[Function]:
-        """No answer before the first search; nothing but the answer at the end, or where the same is searched again."""
+        """No answer before a search; nothing but the answer at the end, or where the same is searched again."""
         self._session = session
         self._calls += 1
         repeated = len(self._searches) > len(set(self._searches))
         answers = [one for one in session.functions if one.name == SEND_MESSAGE]
         if self._calls >= _MAX_CALLS or repeated:
             return answers
-        return session.functions if self._searches else [one for one in session.functions if one not in answers]
+        return session.functions if self._may_answer else [one for one in session.functions if one not in answers]
 
     def on_call(self, call: Call, result: Result) -> None:
         """Note a call, and what was shown before it and by it."""
@@ -226,6 +233,9 @@ class _Watch:
             self._queued = dict.fromkeys(messages)
         body: Mapping[str, Any] = result.body if isinstance(result.body, dict) else {}
         hits = [number for hit in body.get("hits", ()) if (number := hit.get("message", hit.get("entry"))) is not None]
+        query = str(call.arguments.get("query", "")).casefold()
+        new = [hit for hit in hits if hit not in self._hits and query in self.pieces[hit - 1].text.casefold()]
+        self._may_answer = not (self.until_nothing_new and new)
         self._hits |= dict.fromkeys(hits)
         detail: dict[str, Any] = {"call": dict(call.arguments)}
         if call.function.name != SEND_MESSAGE:

@@ -254,6 +254,19 @@ def test_nested_keys_are_followed_through_archival_storage(open_reader: OpenRead
     assert all(fed["usage"]["llm_calls"] == 0 for fed in run.summary["memories"].values())
 
 
+def test_a_value_has_to_be_looked_up_before_it_may_be_the_answer(open_reader: OpenReader, tmp_path: Path) -> None:
+    dataset = load_dataset("nested-keys:pairs=20,levels=1,n=1")
+    follow, offered = KeyFollower(), []
+
+    def watched(prompt: str, schema: Any) -> Any:
+        offered.append("anyOf" in schema)
+        return follow(prompt, schema)
+
+    run = ask(open_reader, tmp_path / "run", ScriptedModel(watched), dataset, modes=["memory"])
+    assert run.records[0].scores["em"] == 1.0
+    assert offered == [False, False, False, True]
+
+
 def test_of_a_text_without_parts_each_paragraph_is_an_entry(open_reader: OpenReader, tmp_path: Path) -> None:
     text = "The mill\n\nwas built by Ada\nin 1802.\n\n\nIt burnt in 1910.\n"
     case = Case("q", "When did it burn?", ("1910",), ("mill",))
@@ -262,7 +275,7 @@ def test_of_a_text_without_parts_each_paragraph_is_an_entry(open_reader: OpenRea
     def script(prompt: str, _schema: Any) -> Any:
         if '"function_result"' in prompt:
             return {"function": "send_message", "message": "1910"}
-        return {"function": "archival_search", "query": "burnt", "cursor": ""}
+        return {"function": "archival_search", "query": "burnt down", "cursor": ""}
 
     run = ask(open_reader, tmp_path / "run", ScriptedModel(script), dataset, modes=["memory"])
     assert run.records[0].answer == "1910"
