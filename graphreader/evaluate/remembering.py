@@ -2,8 +2,9 @@
 
 A conversation, whose parts carry times, is fed turn by turn as messages, so that most of it scrolls out of the window
 into recall storage; of other documents each part is an entry of archival storage, as in the nested key-value task of
-MemGPT (arXiv 2310.08560). Each question is asked of the same state and leaves nothing behind. Only reading functions
-are there, so nothing that the text says can write to memory: the messages are taken for a user's own.
+MemGPT (arXiv 2310.08560). Both carry the document's title as their source: they are quotations of others, not what the
+user says, and there are only reading functions, so that nothing in them can write to memory. Each question is asked of
+the same state and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ async def _feed(asking: Asking, agent: Agent, pieces: Sequence[_Piece], *, conve
 
 def _item(piece: _Piece, *, conversation: bool) -> Item:
     if conversation and piece.part.time is not None:
-        return events.user_message(piece.text, piece.part.time)
+        return Item(Kind.USER_MESSAGE, piece.text, piece.part.time, piece.title)
     return Item(Kind.ARCHIVED, piece.text, _NO_TIME, piece.title)
 
 

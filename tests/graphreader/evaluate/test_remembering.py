@@ -61,9 +61,9 @@ def reader_of_talk(prompt: str, schema: Any) -> Any:
     if '"function_result"' not in prompt:
         what = "harbour race" if "harbour" in prompt.rpartition("Question:")[2] else "regatta"
         return {"function": "recall_search", "query": what, "cursor": ""}
-    if '"text": "Mel: I ran the harbour race yesterday"' in prompt and "2023-05-11" in prompt:
+    if '"quotation": "Mel: I ran the harbour race yesterday"' in prompt and "2023-05-11" in prompt:
         return {"function": "send_message", "message": "10 May 2023"}
-    won = re.search(r'"text": "Ana: (\w+) won', prompt)
+    won = re.search(r'"quotation": "Ana: (\w+) won', prompt)
     return {"function": "send_message", "message": won[1] if won else NOT_SAID}
 
 
@@ -134,6 +134,7 @@ def test_every_turn_is_fed_under_its_date_and_only_once(open_reader: OpenReader,
     document = dataset.documents["talk"]
     told = [(document.text[part.start : part.end], part.time) for part in document.parts]
     assert [(item.text, item.time) for item in items] == told
+    assert {item.source for item in items} == {"Conversation of Mel and Ana"}
     # A run that goes on asks what is left and feeds nothing.
     records = (tmp_path / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "run" / "records.jsonl").write_text(records[0], encoding="utf-8")
