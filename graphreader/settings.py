@@ -154,6 +154,14 @@ class FullSettings(_Group):
     )
 
 
+class EvaluateSettings(_Group):
+    """What a benchmark's modes take beside the reader's settings."""
+
+    window_tokens: int = Field(
+        default=4096, ge=1024, description="Window of the modes 'memory' and 'last-tokens', at most the model's own."
+    )
+
+
 class Settings(BaseSettings):
     """All groups. ``Settings.load`` reads file and environment; the plain constructor also does."""
 
@@ -172,6 +180,7 @@ class Settings(BaseSettings):
     search: SearchSettings = SearchSettings()
     explore: ExploreSettings = ExploreSettings()
     full: FullSettings = FullSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:  # noqa: ANN401 - pydantic validates them

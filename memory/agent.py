@@ -18,6 +18,7 @@ class Agent:
     """An agent: its name, and what its memory is given. ``instructions`` are read-only.
 
     ``blocks`` are made where the agent does not have them yet. ``zone`` is that of the dates it asks for.
+    ``function_names`` are those of memory's functions that it has, by default all.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Agent:
     blocks: tuple[Block, ...] = ()
     embedder: Embedder | None = None
     archive: Archive | None = None
+    function_names: frozenset[str] | None = None
     reply_tokens: int = 512
     page_tokens: int = 1000
     max_quarantine_tokens: int = 200

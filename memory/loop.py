@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -22,6 +22,8 @@ from memory.session import Session, open_session
 _MAX_REPEATS = 3
 _MAX_UNUSABLE = 3
 _MAX_CONFLICTS = 3
+#: So many observed items share a transaction.
+_BATCH = 64
 
 
 class Stop(StrEnum):
@@ -34,16 +36,27 @@ class Stop(StrEnum):
     TIME_LIMIT = "time limit"
 
 
+#: Which of the turn's functions the next call may be of, at least one.
+Offer: TypeAlias = Callable[[Session], Sequence[Function]]
+
+
+def all_functions(session: Session) -> Sequence[Function]:
+    """Any of them."""
+    return session.functions
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one turn may take. ``ask_heartbeat``: a call is followed by another only if it asks so, as in the paper;
-    otherwise every call but the answer is, which suits models that were not trained to ask.
+    otherwise every call but the answer is, which suits models that were not trained to ask. ``offer`` is asked before
+    each call; the request lists all functions whatever it says, so that its beginning stays the same.
     """
 
     max_calls: int = 16
     max_seconds: float = 300.0
     max_seconds_per_call: float = 120.0
     ask_heartbeat: bool = False
+    offer: Offer = all_functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +98,7 @@ async def turn(
     ``user_allows_writes``: the user asked that something of a document be remembered, so writes are not quarantined.
     Whatever is raised (``AgentMemoryError``, or what the model or a function raises), nothing of the turn is stored.
     """
-    session = await open_session(agent)
-    session.functions = (*memory_functions(session), *more_functions(session))
+    session = await _begun(agent, more_functions)
     session.writes_allowed = user_allows_writes
     session.add(event)
     run = _Run(session, limits or Limits(), on_call)
@@ -103,6 +115,68 @@ async def turn(
                 stopped_by = await run.until_yield()
     warning = await embed_new(session)
     return Outcome(run.reply, stopped_by, run.calls, session.evicted_messages, last_message, warning)
+
+
+async def consider(
+    agent: Agent,
+    event: Item,
+    *,
+    limits: Limits | None = None,
+    more_functions: MakeFunctions = no_functions,
+    on_call: OnCall | None = None,
+) -> Outcome:
+    """As ``turn``, but nothing of it is stored: the agent is afterwards as it was. Several may go on at once.
+
+    For questions that must not see each other. Functions of ``more_functions`` that do things have done them.
+    """
+    session = await _begun(agent, more_functions)
+    session.add(event)
+    run = _Run(session, limits or Limits(), on_call)
+    stopped_by = await run.until_yield()
+    return Outcome(run.reply, stopped_by, run.calls, session.evicted_messages, session.state.last_message)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What observing came to: as in ``Outcome``."""
+
+    evicted_messages: int
+    last_message: int
+    last_entry: int
+    warning: str = ""
+
+
+async def observe(agent: Agent, items: Iterable[Item], *, batch_size: int = _BATCH) -> Observed:
+    """Take in what happened without asking the model: each message enters the queue as in a turn, and older ones are
+    evicted and summarised by the same rules; an item of kind ``ARCHIVED`` goes to archival storage as it is.
+
+    Nobody is warned of an eviction, since nobody could act on it. When this returns all items are stored durably.
+    ``batch_size`` of them, at most, share a transaction; if something is raised (as by ``turn``), the batches before
+    are stored, and ``Storage.state`` tells how far that is. Without items only what exceeds the budget is evicted.
+    """
+    evicted = 0
+    session = await _begun(agent, no_functions)
+    for item in items:
+        if item.kind is Kind.ARCHIVED:
+            session.keep(item)
+        else:
+            session.add(item)
+            await session.request(warn=False)
+        if session.evicted_messages or len(session.messages) + len(session.entries) >= batch_size:
+            await session.commit()
+            evicted += session.evicted_messages
+            session = await _begun(agent, no_functions)
+    await session.request(warn=False)
+    last_message = await session.commit()
+    warning = await embed_new(session)
+    last_entry = session.state.last_entry + len(session.entries)
+    return Observed(evicted + session.evicted_messages, last_message, last_entry, warning)
+
+
+async def _begun(agent: Agent, more_functions: MakeFunctions) -> Session:
+    session = await open_session(agent)
+    session.functions = (*memory_functions(session), *more_functions(session))
+    return session
 
 
 class _Run:
@@ -143,18 +217,19 @@ class _Run:
             if self.calls >= self._limits.max_calls:
                 return None
             self.calls += 1
-            reply = await self._ask()
+            offered = self._limits.offer(session)
+            reply = await self._ask(offered)
             try:
-                return parse_call(reply, session.functions, ask_heartbeat=self._limits.ask_heartbeat)
+                return parse_call(reply, offered, ask_heartbeat=self._limits.ask_heartbeat)
             except FunctionError as error:
                 problem = str(error)
                 session.add(Item(Kind.SYSTEM_ALERT, problem, session.agent.clock()))
         raise UnusableReplyError(_MAX_UNUSABLE, problem)
 
-    async def _ask(self) -> str:
+    async def _ask(self, offered: Sequence[Function]) -> str:
         session, seconds = self._session, self._limits.max_seconds_per_call
         messages = await session.request()
-        schema = reply_schema(session.functions, ask_heartbeat=self._limits.ask_heartbeat)
+        schema = reply_schema(offered, ask_heartbeat=self._limits.ask_heartbeat)
         try:
             async with asyncio.timeout(seconds) as timer:
                 return await session.agent.model.complete(

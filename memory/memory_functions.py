@@ -14,8 +14,10 @@ _CURSOR = Parameter("cursor", 'empty for the first page, then the "next_page_cur
 
 
 def memory_functions(session: Session) -> tuple[Function, ...]:
-    """Answer, working context, recall storage, archival storage."""
-    return (_send_message(), *_working(session), *_recall(session), *_archival(session))
+    """Answer, working context, recall storage, archival storage: those that the agent has."""
+    functions = (_send_message(), *_working(session), *_recall(session), *_archival(session))
+    names = session.agent.function_names
+    return functions if names is None else tuple(one for one in functions if one.name in names)
 
 
 def _send_message() -> Function:

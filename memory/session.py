@@ -15,7 +15,7 @@ from memory.agent import Agent
 from memory.errors import BlockConflictError, FunctionError
 from memory.functions import Function
 from memory.main_context import shown_sources
-from memory.records import AgentState, Block, Item, Kind, Shelf, Summary, Turn, storable
+from memory.records import AgentState, Block, Item, Kind, Shelf, Summary, Turn, numbered, storable
 from memory.trust import quarantine_name, said_by_user
 from memory.window import SUMMARY_INPUT_SHARE, SUMMARY_SHARE, Window
 
@@ -35,6 +35,12 @@ class Session(Window):
     def page_tokens(self) -> int:
         """What one page of search results may have."""
         return min(self.agent.page_tokens, int(self.room_tokens() * _PAGE_SHARE))
+
+    def keep(self, entry: Item) -> Item:
+        """Put an entry into archival storage as it is; its number may still change when it is stored."""
+        entry = numbered(replace(entry, text=storable(entry.text)), self.state.last_entry + len(self.entries) + 1)
+        self.entries.append(entry)
+        return entry
 
     # working context -------------------------------------------------------------------------------------------
     async def append(self, name: str, text: str) -> Block:
@@ -60,11 +66,7 @@ class Session(Window):
         """Keep an entry in archival storage; what may come from a document in the window is marked as its text."""
         if not text.strip():
             raise FunctionError("There is no text to keep.")
-        source = self.untrusted_source(text)
-        number = self.state.last_entry + len(self.entries) + 1
-        entry = Item(Kind.ARCHIVED, storable(text), self.agent.clock(), source, frozenset(), number)
-        self.entries.append(entry)
-        return entry
+        return self.keep(Item(Kind.ARCHIVED, text, self.agent.clock(), self.untrusted_source(text)))
 
     def untrusted_source(self, text: str = "") -> str | None:
         """The document that ``text`` has to be taken for a note about; None where it may be written anywhere."""

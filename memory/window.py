@@ -102,8 +102,8 @@ class Window:
         return [item for item in self.messages[:1] if item.number <= self.summary.through]
 
     # requests --------------------------------------------------------------------------------------------------
-    async def request(self) -> list[PromptMessage]:
-        """The next request, within the budget: warned, cut and evicted as need be.
+    async def request(self, *, warn: bool = True) -> list[PromptMessage]:
+        """The next request, within the budget: cut and evicted as need be, and warned unless nobody is to read it.
 
         Raises ``BudgetError`` where at most three attempts do not make it fit, ``SummaryError`` where what would have
         to be evicted cannot be summarised.
@@ -112,7 +112,7 @@ class Window:
             messages = self.frame.render(self._view())
             tokens = self.frame.model.count_prompt_tokens(messages)
             if tokens <= self.frame.budget_tokens:
-                if not self._must_warn(tokens):
+                if not warn or not self._must_warn(tokens):
                     return messages
                 self.add(Item(Kind.PRESSURE, queue.WARNING, self.frame.clock()))
                 messages = self.frame.render(self._view())

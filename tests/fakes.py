@@ -20,6 +20,8 @@ Script = Callable[[str, JsonSchema], Any]
 
 def step_of(schema: JsonSchema) -> str:
     """Which step of the program a schema belongs to, told by its fields."""
+    if "anyOf" in schema or "function" in schema["properties"]:
+        return "call"
     fields = set(schema["properties"])
     names = {
         frozenset({"steps"}): "plan",
@@ -31,12 +33,15 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"facts"}): "extract",
         frozenset({"answerable", "answer"}): "closed_book",
         frozenset({"verdict"}): "rate",
+        frozenset({"noted"}): "summarise",
     }
     return names[frozenset(fields)]
 
 
 def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
     """Some value that a JSON schema (of the kind this program builds) allows."""
+    if "anyOf" in schema:
+        return random_reply(rng.choice(schema["anyOf"]), rng)
     if "enum" in schema:
         return rng.choice(list(schema["enum"]))
     if schema["type"] == "object":
@@ -45,6 +50,8 @@ def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
         least = schema.get("minItems", 0)
         count = rng.randint(least, max(least, min(schema["maxItems"], 6)))
         return [random_reply(schema["items"], rng) for _ in range(count)]
+    if schema["type"] in ("integer", "boolean"):
+        return rng.randint(0, 9) if schema["type"] == "integer" else rng.random() < 0.5
     if schema["type"] == "string":
         length = rng.randint(schema.get("minLength", 0), min(schema.get("maxLength", 24), 24))
         return "".join(rng.choice("abc ö鲸\"'\\\n") for _ in range(length))

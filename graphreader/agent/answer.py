@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, support
@@ -69,10 +69,23 @@ async def conclude(
         guess = f"The model's guess, of which it was not sure enough: {answer}"
         return Conclusion(NOT_SAID, False, (), (guess,), probability)
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]
-    citations = _citations(answer, question, named, numbered, documents)
+    return replace(with_citations(answer, question, named, numbered, documents), probability=probability)
+
+
+def with_citations(
+    answer: str,
+    question: str,
+    named: Sequence[Excerpt],
+    offered: Sequence[Excerpt],
+    documents: Mapping[str, Document],
+) -> Conclusion:
+    """An answer with quotes of the excerpts that were ``named`` for it, and of the one of those ``offered`` that states
+    it best; at least one is offered.
+    """
+    citations = _citations(answer, question, named, offered, documents)
     stated = max((support(answer, question, citation.quote) for citation in citations), default=0.0)
     warnings = () if stated >= _STATED else ("No quote states this answer word for word: check it against the source.",)
-    return Conclusion(answer, True, citations, warnings, probability)
+    return Conclusion(answer, True, citations, warnings)
 
 
 def told(conclusion: Conclusion, excerpts: Sequence[Excerpt]) -> dict[str, Any]:

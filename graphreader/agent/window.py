@@ -37,8 +37,7 @@ _LINE = "(999) (999) chunk A\n\n"
 _NOTEBOOK_SHARE = 0.15
 _MAX_NOTES_SHOWN = 6
 _NOTEBOOK = "notes"
-#: An explorer notes what it reads in the same step, so nothing has to be saved before it scrolls out.
-_QUEUE_LIMITS = QueueLimits(warn_share=float("inf"), max_summary_tokens=100)
+_QUEUE_LIMITS = QueueLimits(max_summary_tokens=100)
 #: What naming the places takes, with the words around them.
 _PUT_AWAY_TOKENS = _QUEUE_LIMITS.max_summary_tokens + 20
 #: Requests show no time, so all times are the same.
@@ -108,7 +107,8 @@ async def ask(
     """The reply to a step whose listing shows ``entries``. Raises what ``Gate.ask`` raises."""
     window = _window(context, state, step, entries)
     try:
-        messages = await window.request()
+        # An explorer notes what it reads in the same step, so nothing has to be saved before it scrolls out.
+        messages = await window.request(warn=False)
     except BudgetError as error:
         model = window.frame.model
         raise ContextTooLongError(error.needed_tokens, step.reply_tokens, model.window_tokens) from error

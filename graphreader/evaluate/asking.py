@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphreader.agent.answer import Conclusion
 from graphreader.agent.context import OnStep
+from graphreader.evaluate.memories import Memories
 from graphreader.evaluate.names_index import NamesIndex
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
@@ -40,6 +41,7 @@ class Asking:
     reranker: Reranker | None
     settings: Settings
     names: NamesIndex
+    memories: Memories
     on_step: OnStep
 
     def gate(self) -> Gate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -34,11 +35,12 @@ class SourceText:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A named piece of a document's text, characters ``[start, end)``."""
+    """A named piece of a document's text, characters ``[start, end)``. ``time``: when it was said, of a turn."""
 
     key: str
     start: int
     end: int
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

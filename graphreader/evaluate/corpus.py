@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from graphreader.errors import GraphReaderError, SourceError
 from graphreader.evaluate.asking import GoldSpan
-from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, SourceText
+from graphreader.evaluate.cases import Case, Dataset, GoldEvidence, Part, SourceText
 from graphreader.evaluate.metrics import Span
 from graphreader.ingest.corpus import ID_SEPARATOR
 from graphreader.ingest.formats.content import clean
@@ -90,6 +90,14 @@ class Corpus:
             for key in self._keys.get(document_id, ())
             for page in pages
         ]
+
+    def parts(self, document_id: str) -> list[Part]:
+        """The named pieces of a document where they stand in the library; none of a file."""
+        key = self._keys[document_id][0]
+        parts, text = self.documents[key].parts, self.documents[key].text
+        if self._is_plain(key):
+            return list(parts)
+        return [replace(part, start=len(clean(text[: part.start])), end=len(clean(text[: part.end]))) for part in parts]
 
     def text(self, key: str) -> str:
         """The text of a document in the library."""

@@ -1,6 +1,7 @@
 """The modes that a harness can ask in: the reader's own, and the baselines that every claim needs, on the same model.
 
-All but ``closed-book`` answer by the reader's own last step and prompt, so they differ in nothing but the evidence.
+All but ``closed-book`` and ``memory`` answer by the reader's own last step and prompt, so they differ in nothing but
+the evidence.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from graphreader.agent.answer import Conclusion
 from graphreader.answering import answer_question
 from graphreader.errors import GraphReaderError
-from graphreader.evaluate import baselines, names
+from graphreader.evaluate import baselines, last_tokens, names, remembering
 from graphreader.evaluate.asking import Asking, Outcome
 from graphreader.records import Mode
 
@@ -62,6 +63,13 @@ _BASELINES = (
     EvaluatedMode("dense", "best passages by vectors", baselines.dense, needs_embedder=True),
     EvaluatedMode("hybrid", "best passages by BM25 and vectors", baselines.hybrid, needs_embedder=True),
     EvaluatedMode("gold", "the gold evidence and nothing else", baselines.gold, needs_gold=True),
+    EvaluatedMode("last-tokens", "the end of the documents, as much as a small window holds", last_tokens.last_tokens),
+    EvaluatedMode(
+        "memory", "an agent in that window that was fed the documents and searches its memory", remembering.memory
+    ),
+    EvaluatedMode(
+        "memory-found", "what that agent's searches showed, by the reader's own last step", remembering.memory_found
+    ),
     EvaluatedMode("paper", "explorers begun at names alike the question's, nothing of search", names.paper),
     EvaluatedMode("graph-names", "as graph, but begun at names; search's passages stay", names.begun_at_names),
     EvaluatedMode("graph-alone", "as graph, without search's passages in the answer", names.without_passages),

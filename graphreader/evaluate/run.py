@@ -16,6 +16,7 @@ from graphreader.evaluate.datasets import load_dataset
 from graphreader.evaluate.engine import EngineWatch
 from graphreader.evaluate.folder import SUMMARY, RunFolder, read_json, read_records, write_json
 from graphreader.evaluate.judging import judge_model, judge_summary
+from graphreader.evaluate.memories import FED, Memories
 from graphreader.evaluate.modes import EvaluatedMode, modes_of
 from graphreader.evaluate.names_index import NamesIndex
 from graphreader.evaluate.provenance import identity_of, versions
@@ -218,7 +219,11 @@ class _Session:
         model = await connection.model()
         cache = None if settings.model.temperature else self.options.cache or self.folder.path / _REPLIES
         async with judge_model(self.options.judge, settings) as judge:
-            with opened_cache(cache) as replies, EngineWatch(getattr(model, "base_url", None)) as engine:
+            with (
+                opened_cache(cache) as replies,
+                EngineWatch(getattr(model, "base_url", None)) as engine,
+                Memories(self.folder.path, self.corpus.parts) as memories,
+            ):
                 bench = Bench(
                     corpus=self.corpus,
                     model=model,
@@ -226,6 +231,7 @@ class _Session:
                     reranker=connection.reranker,
                     settings=settings,
                     names=NamesIndex(reader.library, connection.embedder),
+                    memories=memories,
                     cache=replies,
                     judge=judge,
                     language=self.dataset.language,
@@ -251,6 +257,7 @@ def _conclude(folder: Path, session: _Session, index: Mapping[str, Any], seconds
         "questions": len(session.dataset.cases),
         "modes": summary_of(records),
         "index": index,
+        "memories": read_json(folder / FED),
         "judge": session.judge or before.get("judge"),
         "sessions": [*before.get("sessions", []), *([this] if session.asked else [])],
     }

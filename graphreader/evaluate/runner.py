@@ -14,6 +14,7 @@ from graphreader.evaluate.cases import Case, asked
 from graphreader.evaluate.corpus import Corpus
 from graphreader.evaluate.folder import RunFolder, trace_path
 from graphreader.evaluate.judge import judge
+from graphreader.evaluate.memories import Memories
 from graphreader.evaluate.modes import EvaluatedMode
 from graphreader.evaluate.names_index import NamesIndex
 from graphreader.evaluate.record import Record
@@ -51,6 +52,7 @@ class Bench:
     reranker: Reranker | None
     settings: Settings
     names: NamesIndex
+    memories: Memories
     cache: ReplyCache | None
     judge: ChatModel | None
     language: str
@@ -169,6 +171,7 @@ def _asking(bench: Bench, job: Job, model: ChatModel, on_step: Callable[[TraceSt
         reranker=bench.reranker,
         settings=bench.settings,
         names=bench.names,
+        memories=bench.memories,
         on_step=on_step,
     )
     if mode.needs_embedder:

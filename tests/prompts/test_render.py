@@ -35,11 +35,14 @@ VARIABLES = {
         "plan": ["p"],
         **READ_BEFORE,
     },
+    "answer_archive": {"question": "Q?"},
+    "answer_conversation": {"question": "Q?"},
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
     "closed_book": {"question": "Q?"},
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
     "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
     "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
+    "summarise": {"messages": ['{"text": "t"}'], "max_facts": 10},
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
 
@@ -21,6 +22,8 @@ _ADVERSARIAL = 5
 _SESSION = re.compile(r"session_(\d+)")
 #: Evidence is now and then written as "D8:6; D9:17" or "D30:05".
 _TURN = re.compile(r"D(\d+):(\d+)")
+#: "1:56 pm on 8 May, 2023"; what zone it is in is not said.
+_DATE = "%I:%M %p on %d %B, %Y"
 
 
 class _Question(BaseModel):
@@ -91,6 +94,7 @@ def _conversation(row: Row, key: str) -> SourceText:
     parts = []
     for number, name in _sessions(conversation):
         when = conversation.get(f"{name}_date_time", "")
+        time = _time(str(when))
         text += f"Session {number}{f', {when}' if when else ''}\n\n"
         place = (*row.place, "conversation")
         session = parse(Row(row.file, {"turns": conversation[name]}, row.line, place), _Session)
@@ -98,10 +102,17 @@ def _conversation(row: Row, key: str) -> SourceText:
             photo = f" [photo: {turn.blip_caption}]" if turn.blip_caption else ""
             said = f"{turn.speaker}: {' '.join(turn.text.split())}{photo}"
             match = _TURN.match(turn.dia_id)
-            parts.append(Part(_turn_key(match) if match else turn.dia_id, len(text), len(text) + len(said)))
+            parts.append(Part(_turn_key(match) if match else turn.dia_id, len(text), len(text) + len(said), time))
             text += f"{said}\n\n"
     speakers = " and ".join(str(conversation[side]) for side in ("speaker_a", "speaker_b") if side in conversation)
     return SourceText(key, f"Conversation of {speakers}" if speakers else key, text, parts=tuple(parts))
+
+
+def _time(when: str) -> datetime | None:
+    try:
+        return datetime.strptime(when.strip(), _DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _sessions(conversation: Iterable[str]) -> list[tuple[int, str]]:
