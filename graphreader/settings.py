@@ -116,7 +116,11 @@ class SearchSettings(_Group):
     decompose: bool = Field(
         default=False, description="Let the model split a question first, and search for the parts as well."
     )
-    max_prompt_tokens: int = Field(default=1800, ge=128, description="Evidence in the one prompt of mode 'search'.")
+    max_prompt_tokens: int = Field(
+        default=600,
+        ge=128,
+        description="Evidence in the one prompt of mode 'search'. More distracts a small model; a large one reads more.",
+    )
 
 
 class ExploreSettings(_Group):
@@ -134,7 +138,7 @@ class ExploreSettings(_Group):
         default=2, ge=1, description="Nodes in a row that brought neither a note nor a chunk to read, then it stops."
     )
     max_chunk_reads: int = Field(default=3, ge=1, description="Chunks one explorer reads.")
-    max_answer_tokens: int = Field(default=1200, ge=64, description="Notes in the prompt that writes the answer.")
+    max_answer_tokens: int = Field(default=600, ge=64, description="Notes in the prompt that writes the answer.")
     max_total_tokens: int | None = Field(
         default=None, ge=1, description="Prompt and completion tokens of one question."
     )
