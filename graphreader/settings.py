@@ -119,7 +119,7 @@ class SearchSettings(_Group):
     max_prompt_tokens: int = Field(
         default=600,
         ge=128,
-        description="Evidence in the one prompt of mode 'search'. More distracts a small model; a large one reads more.",
+        description="Evidence in the one prompt of mode 'search'. More distracts small models, not large ones.",
     )
 
 

@@ -1,7 +1,8 @@
 """LoCoMo (https://github.com/snap-research/locomo): questions of very long conversations, gold by turn.
 
-A conversation is one document: its sessions under their dates, a line for each turn; a shared photo is given by its
-caption. Category 5 asks for what was never said: the right answer is that there is none.
+A conversation is one document: its sessions under their dates, a line for each turn with its day, as in the benchmark's
+own retrieval; a shared photo is given by its caption. Category 5 asks for what was never said: the right answer is that
+there is none.
 """
 
 from __future__ import annotations
@@ -96,11 +97,12 @@ def _conversation(row: Row, key: str) -> SourceText:
         when = conversation.get(f"{name}_date_time", "")
         time = _time(str(when))
         text += f"Session {number}{f', {when}' if when else ''}\n\n"
+        day = "" if time is None else f" ({time.day} {time:%B %Y})"
         place = (*row.place, "conversation")
         session = parse(Row(row.file, {"turns": conversation[name]}, row.line, place), _Session)
         for turn in session.turns:
             photo = f" [photo: {turn.blip_caption}]" if turn.blip_caption else ""
-            said = f"{turn.speaker}: {' '.join(turn.text.split())}{photo}"
+            said = f"{turn.speaker}{day}: {' '.join(turn.text.split())}{photo}"
             match = _TURN.match(turn.dia_id)
             parts.append(Part(_turn_key(match) if match else turn.dia_id, len(text), len(text) + len(said), time))
             text += f"{said}\n\n"

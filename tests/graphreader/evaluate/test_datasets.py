@@ -269,8 +269,13 @@ def test_locomo(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path / "locomo10.json", [LOCOMO]))
     first, second, adversarial = dataset.cases
     (document,) = dataset.documents.values()
-    assert document.text.startswith("Session 1, 1:00 pm on 1 May, 2023\n\nAnn: I moved to Oslo.\n\nBo: Nice!")
-    assert gold(dataset, first, Unit.TURN) == ["Ann: I moved to Oslo.", "Bo: Look at it. [photo: a red kite]"]
+    assert document.text.startswith(
+        "Session 1, 1:00 pm on 1 May, 2023\n\nAnn (1 May 2023): I moved to Oslo.\n\nBo (1 May 2023): Nice!"
+    )
+    assert gold(dataset, first, Unit.TURN) == [
+        "Ann (1 May 2023): I moved to Oslo.",
+        "Bo (2 May 2023): Look at it. [photo: a red kite]",
+    ]
     assert (first.labels, second.answers) == ({"type": "multi-hop"}, ("2023",))
     assert (adversarial.answerable, adversarial.answers, adversarial.evidence) == (False, (), ())
 
