@@ -20,6 +20,8 @@ Script = Callable[[str, JsonSchema], Any]
 
 def step_of(schema: JsonSchema) -> str:
     """Which step of the program a schema belongs to, told by its fields."""
+    if "anyOf" in schema or "function" in schema["properties"]:
+        return "call"
     fields = set(schema["properties"])
     names = {
         frozenset({"steps"}): "plan",
@@ -31,12 +33,17 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"facts"}): "extract",
         frozenset({"answerable", "answer"}): "closed_book",
         frozenset({"verdict"}): "rate",
+        frozenset({"kind"}): "kind",
+        frozenset({"question"}): "rewrite",
+        frozenset({"summary"}): "summary",
     }
     return names[frozenset(fields)]
 
 
 def random_reply(schema: JsonSchema, rng: random.Random) -> Any:
     """Some value that a JSON schema (of the kind this program builds) allows."""
+    if "anyOf" in schema:
+        return random_reply(rng.choice(list(schema["anyOf"])), rng)
     if "enum" in schema:
         return rng.choice(list(schema["enum"]))
     if schema["type"] == "object":
