@@ -22,8 +22,8 @@ from prompts import render
 
 _BLOCK_TOKENS = 250
 BLOCKS = (
-    Block("user", "", _BLOCK_TOKENS, "what the user said of themselves"),
-    Block("task", "", _BLOCK_TOKENS, "what the user wants done, and how"),
+    Block("user", "", _BLOCK_TOKENS, "what the user said of themselves, in their words: 'I' is the user"),
+    Block("task", "", _BLOCK_TOKENS, "what the user wants done, and how, in their words"),
 )
 
 

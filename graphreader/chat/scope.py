@@ -16,17 +16,16 @@ _WHOLE_LIBRARY = "*"
 
 
 def documents_of(library: Library, agent: str) -> list[str] | None:
-    """Ids of the documents of a conversation that are still there; None where it is over the whole library."""
+    """Ids of a conversation's documents that are still there, oldest first; None where it is over the whole library."""
     records = library.run_records(_RUN_ID, agent)
     if not records or _WHOLE_LIBRARY in records:
         return None
-    known = set(library.document_ids())
-    found: dict[str, None] = {}
-    for document_id, value in records.items():
-        current = document_id if document_id in known else _at_paths(library, json.loads(value))
-        if current is not None:
-            found[current] = None
-    return list(found)
+    known = library.document_ids()
+    found = {
+        document_id if document_id in known else _at_paths(library, json.loads(value))
+        for document_id, value in records.items()
+    }
+    return [one for one in known if one in found]
 
 
 def is_known(library: Library, agent: str) -> bool:
