@@ -51,30 +51,12 @@ def scripted_server(
             value = script(request["messages"][-1]["content"], schema)
             text = value if isinstance(value, str) else json.dumps(value)
             if request.get("stream"):
-                self._stream(text, usage_of(request))
+                _stream(self, text, usage_of(request))
                 return
             message = {"role": "assistant", "content": text}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             body = {"id": "1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
             self._send(body | {"usage": usage_of(request)})
-
-        def _stream(self, text: str, usage: dict[str, Any]) -> None:
-            """As server-sent events of a few characters each."""
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.end_headers()
-            common = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
-            pieces = [text[start : start + 7] for start in range(0, len(text), 7)]
-            for piece in pieces:
-                choice = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
-                self._event(common | {"choices": [choice]})
-            self._event(common | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-            self._event(common | {"choices": [], "usage": usage})
-            self.wfile.write(b"data: [DONE]\n\n")
-
-        def _event(self, body: dict[str, Any]) -> None:
-            self.wfile.write(f"data: {json.dumps(body)}\n\n".encode())
-            self.wfile.flush()
 
         def _send(self, body: dict[str, Any], status: int = 200) -> None:
             data = json.dumps(body).encode()
@@ -96,6 +78,23 @@ def scripted_server(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _stream(handler: BaseHTTPRequestHandler, text: str, usage: dict[str, Any]) -> None:
+    """Send a reply as server-sent events of a few characters each."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.end_headers()
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": {"content": text[start : start + 7]}, "finish_reason": None}]
+        for start in range(0, len(text), 7)
+    ]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
+    for choice in choices:
+        body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "scripted", "choices": choice}
+        handler.wfile.write(f"data: {json.dumps(body if choice else body | {'usage': usage})}\n\n".encode())
+        handler.wfile.flush()
+    handler.wfile.write(b"data: [DONE]\n\n")
 
 
 def _shared(words: list[str], earlier: list[str]) -> int:
