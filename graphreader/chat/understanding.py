@@ -24,6 +24,8 @@ _MAX_SENTENCES = 8
 #: model, questions about the conversation came out at 0.66 and more, others at up to 0.52.
 _LEAST_CONVERSATION = 0.6
 _QUESTION_MARKS = ("?", "？", "؟")
+#: Enough of a sentence to tell its kind: one may be a page that was pasted.
+_MAX_SENTENCE_CHARACTERS = 600
 _MAX_EXCHANGES = 3
 _MAX_EXCHANGE_CHARACTERS = 300
 
@@ -66,7 +68,7 @@ async def sort_message(gate: Gate, message: str) -> list[tuple[str, Kind]]:
 
 async def _kind_of(gate: Gate, sentence: str) -> Kind:
     kinds = _OF_QUESTIONS if sentence.endswith(_QUESTION_MARKS) else _OF_OTHERS
-    prompt = render("sort_sentence", sentence=" ".join(sentence.split()))
+    prompt = render("sort_sentence", sentence=_cut(sentence, _MAX_SENTENCE_CHARACTERS))
     reply, weights = await gate.ask_weighed(prompt, _Sorted, _schema("kind", kinds), 24, weigh="kind")
     kind = Kind(reply.kind) if reply.kind in kinds else Kind.DOCUMENTS
     if kind is Kind.CONVERSATION and weights.get(kind, 1.0) < _LEAST_CONVERSATION:
@@ -94,8 +96,8 @@ async def self_contained(gate: Gate, question: str, exchanges: Sequence[Exchange
     return rewritten if new > asked and new - asked <= said else question
 
 
-def _cut(text: str) -> str:
-    return " ".join(text.split())[:_MAX_EXCHANGE_CHARACTERS]
+def _cut(text: str, most: int = _MAX_EXCHANGE_CHARACTERS) -> str:
+    return " ".join(text.split())[:most]
 
 
 def _schema(field: str, choices: Sequence[str] = ()) -> dict[str, object]:

@@ -335,3 +335,37 @@ def test_what_cannot_be_begun(opened: Open, files: Path, tmp_path: Path) -> None
         reader.chat("anna")
     assert "library.memory.db" in str(caught.value)
     assert isinstance(caught.value, AgentMemoryError)
+
+
+def test_a_page_that_is_pasted_is_no_more_than_a_warning(opened: Open, files: Path) -> None:
+    with opened() as reader, reader.chat("anna", str(files)) as chat:
+        reply = chat.say("I am pasting " + "word, " * 3000)
+        assert reply.text == "I will remember that."
+        assert "full" in reply.warnings[0]
+        assert notes(chat)["user"] == ""
+        assert max(len(prompt) for prompt in asked(reader, "kind")) < 3000
+        assert len(chat.said(1)[0]) > 15_000
+
+
+def test_what_the_model_says_itself_is_heard_as_it_is_generated(opened: Open, files: Path) -> None:
+    class Streaming(ScriptedModel):
+        async def stream(self, messages: Any, *, schema: Any, max_tokens: int, on_text: Callable[[str], None]) -> Any:
+            reply = await self.complete(messages, schema=schema, max_tokens=max_tokens)
+            for character in reply.text:
+                on_text(character)
+            return reply
+
+    heard: list[str] = []
+    settings = Settings(chat={"guided": True, "mode": "search"}, index={"facts": "phrases"})
+    script = SCRIPT | {"call": say('He said "鲸 \n".')}
+    model = Streaming(by_step(script))
+    with (
+        GraphReader(files / "other.db", settings=settings, model=model, embedder=WordEmbedder()) as reader,
+        reader.chat("anna", str(files)) as chat,
+    ):
+        reply = chat.say("Thanks!", on_text=heard.append)
+        assert "".join(heard) == reply.text == 'He said "鲸 \n".'
+        assert len(heard) > 5
+        heard.clear()
+        assert chat.say("Who built the tide mill?", on_text=heard.append).text == "Ada Brandt"
+        assert heard == []
