@@ -84,7 +84,10 @@ class Gate:
         salvage: Callable[[str], ReplyT | None] | None = None,
     ) -> tuple[ReplyT, Mapping[str, float]]:
         """As ``ask``, with how probable each value of the field ``weigh`` was (see ``ChatModel.complete``)."""
-        messages = [Message("system", prompt.system), Message("user", prompt.user)]
+        messages = [Message("system", prompt.system)]
+        for asked, replied in prompt.examples:
+            messages += [Message("user", asked), Message("assistant", replied)]
+        messages.append(Message("user", prompt.user))
         prompt_tokens = self.model.count_prompt_tokens(messages)
         if prompt_tokens + max_tokens > self.model.context_tokens:
             raise ContextTooLongError(prompt_tokens, max_tokens, self.model.context_tokens)
