@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphreader.batch import Asked
+    from graphreader.chat.conversation import Chat
+    from graphreader.chat.records import ChatReply
     from graphreader.errors import GraphReaderError
     from graphreader.finding import Findings, Found
     from graphreader.indexing import IndexReport
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Asked",
+    "Chat",
+    "ChatReply",
     "Citation",
     "Findings",
     "Found",
@@ -45,6 +49,8 @@ __all__ = [
 _HOMES = {
     "Answer": "records",
     "Asked": "batch",
+    "Chat": "chat.conversation",
+    "ChatReply": "chat.records",
     "Citation": "records",
     "Findings": "finding",
     "Found": "finding",

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphreader.cli_chat import chat
 from graphreader.cli_evaluate import evaluate, report
 from graphreader.cli_hosting import doctor, plan, serve, stop
-from graphreader.cli_shared import EXIT_FAILED, EXIT_NOT_SAID, JsonOption, guarded, print_json
+from graphreader.cli_shared import EXIT_FAILED, EXIT_NOT_SAID, JsonOption, LibraryOption, guarded, print_json
 from graphreader.records import FoundKind, Mode
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ class GraphFormat(StrEnum):
     JSON = "json"
 
 
-LibraryOption = Annotated[
-    Path | None, typer.Option("--library", "-l", help="Library file.", show_default=".graphreader/library.db")
-]
 DocumentArgument = Annotated[str, typer.Argument(help="Id, title, file name or path of a document in the library.")]
 
 app = typer.Typer(
@@ -247,7 +245,7 @@ def remove(document: DocumentArgument, library: LibraryOption = None) -> None:
         terminal.say(f"Removed {reader.remove(document)}.")
 
 
-for command in (plan, serve, stop, doctor, evaluate, report):
+for command in (chat, plan, serve, stop, doctor, evaluate, report):
     app.command()(command)
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 EXIT_FAILED, EXIT_NOT_SAID, EXIT_INTERRUPTED = 1, 3, 130
 
+LibraryOption = Annotated[
+    Path | None, typer.Option("--library", "-l", help="Library file.", show_default=".graphreader/library.db")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
@@ -23,11 +27,12 @@ def guarded(live_steps: bool = False) -> Iterator[Terminal]:
     """A terminal; errors that are meant for the user become one sentence on stderr and an exit code."""
     from graphreader.errors import GraphReaderError
     from graphreader.terminal import Terminal
+    from memory.errors import AgentMemoryError
 
     with Terminal(live_steps) as terminal:
         try:
             yield terminal
-        except GraphReaderError as error:
+        except (GraphReaderError, AgentMemoryError) as error:
             terminal.warn(str(error))
             raise typer.Exit(EXIT_FAILED) from error
         except KeyboardInterrupt as interrupt:

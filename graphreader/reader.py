@@ -11,7 +11,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from graphreader.batch import Asked, Outcome, outcomes
 from graphreader.errors import DocumentNotFoundError, GraphReaderError, LibraryError
+from graphreader.event_loop import EventLoop
 from graphreader.lazy_facts import asking, pending_chunks, remember_read, settle, spawn_writer
 from graphreader.library import open_library
 from graphreader.library.protocol import DocumentSummary, Library
@@ -27,9 +28,8 @@ from graphreader.records import Answer, FoundKind, Mode, TraceStep
 from graphreader.settings import Settings
 
 if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
-
     from graphreader.agent.context import OnStep
+    from graphreader.chat.conversation import Chat
     from graphreader.connect import Connection
     from graphreader.finding import Findings
     from graphreader.indexing import IndexReport, OnProgress
@@ -79,7 +79,7 @@ class GraphReader:
         self._on_progress = on_progress
         self._stack = ExitStack()
         self._library: Library | None = None
-        self._portal: BlockingPortal | None = None
+        self._loop = EventLoop(self._disconnect)
         self._connection: Connection | None = None
         self._put_off: deque[Iterator[None]] = deque()
 
@@ -96,8 +96,9 @@ class GraphReader:
 
         The local model server goes on until it is idle.
         """
+        self._loop.close()
         self._stack.close()
-        self._library = self._portal = self._connection = None
+        self._library = self._connection = None
         self._put_off.clear()
 
     @property
@@ -198,7 +199,7 @@ class GraphReader:
                 work.cancel()
                 report.usage += gate.usage
 
-        return bool(chunk_ids) and bool(self._run(write))
+        return bool(chunk_ids) and bool(self._loop.run(write))
 
     def model_is_running(self) -> bool:
         """Whether the model can be asked at once: an endpoint is set, or the local server runs."""
@@ -243,38 +244,73 @@ class GraphReader:
             )
 
     def _start(self, asked: Asked, on_step: OnStep) -> Future[Answer]:
-        from graphreader.answering import answer_question
-        from graphreader.routing import endpoint_of
-
         question = asked.question.strip()
         if not question:
             raise GraphReaderError("The question is empty: say what you want to know.")
         document_ids = self._scope(list(asked.sources))
         warnings = self._not_searched(document_ids if asked.sources else None)
-        connection = self._connect()
 
         async def run() -> Answer:
-            answer, read = await answer_question(
-                self.library,
-                await connection.model(),
-                connection.embedder,
-                question,
-                document_ids,
-                asked.mode,
-                self.settings,
-                on_step,
-                connection.reranker,
-            )
+            from graphreader.routing import endpoint_of
+
+            answer = await self._answer(question, document_ids, asked.mode, on_step)
             answer = replace(answer, warnings=(*answer.warnings, *warnings))
-            endpoint = endpoint_of(self.settings, await connection.model())
+            endpoint = endpoint_of(self.settings, await self._connect().model())
             self.library.put_answer(answer_json(answer) | {"endpoint": endpoint}, document_ids)
-            if self.settings.index.facts == "lazy":
-                remember_read(self.library, read)
-                if read and self._given_model is None:
-                    spawn_writer(self.library_path)
             return answer
 
-        return self._submit(run)
+        return self._loop.submit(run)
+
+    async def _answer(self, question: str, document_ids: Sequence[str], mode: Mode, on_step: OnStep) -> Answer:
+        """The answer; facts of the chunks read for it are put on the list of those to be written."""
+        from graphreader.answering import answer_question
+
+        connection = self._connect()
+        answer, read = await answer_question(
+            self.library,
+            await connection.model(),
+            connection.embedder,
+            question,
+            document_ids,
+            mode,
+            self.settings,
+            on_step,
+            connection.reranker,
+        )
+        if self.settings.index.facts == "lazy":
+            remember_read(self.library, read)
+            if read and self._given_model is None:
+                spawn_writer(self.library_path)
+        return answer
+
+    def chat(
+        self, agent: str = "default", sources: str | Sequence[str] = (), *, mode: Mode | str | None = None
+    ) -> Chat:
+        """The conversation of an agent: a new one, or where it stopped. It is over ``sources`` (as in ``ask``) and
+        what it was over before; without any, over the whole library.
+
+        ``mode`` is how its questions to the documents are answered, by default as the setting ``chat.mode`` says. The
+        memory is a file beside the library. Raises ``LibraryError``, ``memory.errors.MemoryFileError`` where that file
+        is damaged or newer, and ``SourceError`` where none of the sources can be read.
+        """
+        from graphreader.chat.host import Host
+        from graphreader.chat.opening import open_chat
+
+        names = [sources] if isinstance(sources, str) else list(sources)
+        document_ids = self._scope(names) if names else None
+        host = Host(
+            self.settings,
+            self.library,
+            self.library_path,
+            self._connect(),
+            self._loop,
+            self._answer,
+            self._not_searched,
+        )
+        chat = open_chat(host, agent, Mode(mode or self.settings.chat.mode))
+        self._stack.callback(chat.close)
+        chat.load(document_ids)
+        return chat
 
     def search(
         self,
@@ -390,29 +426,11 @@ class GraphReader:
         """Run ``work`` on the reader's own event loop, with what the settings connect it to: for programs that drive
         the asynchronous core themselves. Raises what ``work`` raises.
         """
-        return self._run(lambda: work(self._connect()))
+        return self._loop.run(lambda: work(self._connect()))
 
-    def _submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
-        """Start an async function on the reader's own event loop."""
-        if self._portal is None:
-            from anyio.from_thread import start_blocking_portal
-
-            self._portal = self._stack.enter_context(start_blocking_portal())
-            # After the portal on the stack, so before it when the stack unwinds: connections end on their own loop.
-            self._stack.callback(self._portal.call, self._connect().close)
-        return self._portal.start_task_soon(work)
-
-    def _run(self, work: Callable[[], Awaitable[T]]) -> T:
-        future = self._submit(work)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            try:
-                future.result()
-            except (CancelledError, GraphReaderError):
-                pass
-            raise
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:

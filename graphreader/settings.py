@@ -166,6 +166,23 @@ class EvaluateSettings(_Group):
     )
 
 
+class ChatSettings(_Group):
+    """Conversations with a memory (`graphreader chat`)."""
+
+    window_tokens: int | None = Field(
+        default=None, ge=2048, description="Window of the conversation, at most the model's; none: the model's."
+    )
+    reply_tokens: int = Field(default=512, ge=64, description="Of the window, what is kept for one reply.")
+    mode: Literal["auto", "search", "graph", "full"] = Field(
+        default="auto", description="How questions that go to the documents are answered; see `ask --mode`."
+    )
+    guided: bool | None = Field(
+        default=None,
+        description="The program decides step by step what to do with a message, as small models need it; false: the "
+        "model calls functions itself; none: guided for the packaged model alone.",
+    )
+
+
 class Settings(BaseSettings):
     """All groups. ``Settings.load`` reads file and environment; the plain constructor also does."""
 
@@ -185,6 +202,7 @@ class Settings(BaseSettings):
     explore: ExploreSettings = ExploreSettings()
     full: FullSettings = FullSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    chat: ChatSettings = ChatSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:  # noqa: ANN401 - pydantic validates them

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphreader.finding import Findings
     from graphreader.indexing import IndexReport
     from graphreader.library.protocol import DocumentSummary, Library
-    from graphreader.records import Answer, Document, TraceStep
+    from graphreader.records import Answer, Citation, Document, TraceStep
 
 _STAGES = {
     "load": "Reading",
@@ -52,17 +52,22 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._end_progress()
+        self.end_progress()
 
     # stderr ----------------------------------------------------------------------------------------------------
     def say(self, message: str) -> None:
         """One line for the user."""
-        self._end_progress()
+        self.end_progress()
         self._err.print(Text(message))
+
+    def aside(self, message: str) -> None:
+        """One line that matters less than what it stands beside."""
+        self.end_progress()
+        self._err.print(Text(message, style="dim"))
 
     def warn(self, message: str) -> None:
         """One line that should not be missed."""
-        self._end_progress()
+        self.end_progress()
         self._err.print(Text(message, style="red"))
 
     def show_progress(self, stage: str, done: int, total: int, detail: str) -> None:
@@ -91,7 +96,7 @@ class Terminal:
         """One line for a step of the run, as it happens."""
         if not self._live_steps:
             return
-        self._end_progress()
+        self.end_progress()
         words = ", ".join(f"{name}: {_brief(value)}" for name, value in step.detail.items() if name not in _HIDDEN)
         line = Text.assemble((f"{step.actor:<11}", "cyan"), (f"{step.action}  ", "bold"), (words, "dim"))
         self._err.print(line, soft_wrap=False, no_wrap=True, overflow="ellipsis")
@@ -99,17 +104,11 @@ class Terminal:
     # stdout ----------------------------------------------------------------------------------------------------
     def show_answer(self, answer: Answer) -> None:
         """The answer, its citations, what it cost."""
-        self._end_progress()
+        self.end_progress()
         self._out.print()
         self._out.print(Text(answer.answer, style="bold"), soft_wrap=False)
         self._out.print()
-        for number, citation in enumerate(answer.citations, start=1):
-            where = Text.assemble((f"[{number}] ", "cyan"), f"{citation.document}, page {citation.page}")
-            self._out.print(where)
-            quote = Text(f"“{' '.join(citation.quote.split())}”", style="italic")
-            self._out.print(Padding(quote, (0, 0, 0, 4), expand=False), soft_wrap=False)
-        for warning in answer.warnings:
-            self._out.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=False)
+        self.show_sources(answer.citations, answer.warnings)
         if answer.stopped_by != "finished":
             reason = answer.stopped_by.replace("_", " ")
             self._out.print(Text(f"Note: stopped by its {reason}; this is the best answer so far.", style="yellow"))
@@ -121,9 +120,19 @@ class Terminal:
         self._out.print()
         self._out.print(Text(cost, style="dim"), soft_wrap=False)
 
+    def show_sources(self, citations: Sequence[Citation], warnings: Sequence[str]) -> None:
+        """Quotes with their places, and what to know about the answer."""
+        for number, citation in enumerate(citations, start=1):
+            where = Text.assemble((f"[{number}] ", "cyan"), f"{citation.document}, page {citation.page}")
+            self._out.print(where)
+            quote = Text(f"“{' '.join(citation.quote.split())}”", style="italic")
+            self._out.print(Padding(quote, (0, 0, 0, 4), expand=False), soft_wrap=False)
+        for warning in warnings:
+            self._out.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=False)
+
     def show_findings(self, findings: Findings, explain: bool) -> None:
         """What search found: where it stands and the words that were found; with ``explain`` also by which way."""
-        self._end_progress()
+        self.end_progress()
         if not findings.found:
             self._out.print("Nothing found.")
         for found in findings.found:
@@ -143,7 +152,7 @@ class Terminal:
 
     def show_index_report(self, report: IndexReport, summaries: Sequence[DocumentSummary]) -> None:
         """What was indexed; what could not be."""
-        self._end_progress()
+        self.end_progress()
         known = len(report.document_ids) - len(report.new_ids)
         new_ids = set(report.new_ids)
         new = {summary.id: summary for summary in summaries if summary.id in new_ids}
@@ -246,7 +255,8 @@ class Terminal:
             if check["mend"]:
                 self._out.print(Text(f"        {check['mend']}", style="dim"))
 
-    def _end_progress(self) -> None:
+    def end_progress(self) -> None:
+        """Take live progress off the screen before something else is shown."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

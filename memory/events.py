@@ -17,9 +17,9 @@ def system_alert(text: str, time: datetime) -> Item:
     return Item(Kind.SYSTEM_ALERT, text, time)
 
 
-def document_loaded(name: str, time: datetime) -> Item:
-    """A document can now be searched. Its name may be anybody's text, so it is shown as a quotation."""
-    return Item(Kind.DOCUMENT_LOADED, "A document was loaded; archival_search finds what it says.", time, name)
+def document_loaded(name: str, time: datetime, function: str = "archival_search") -> Item:
+    """A document can now be searched by ``function``. Its name may be anybody's text, so it is shown as a quotation."""
+    return Item(Kind.DOCUMENT_LOADED, f"A document was loaded; {function} finds what it says.", time, name)
 
 
 def timed(text: str, time: datetime) -> Item:

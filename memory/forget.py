@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 
-from memory.records import Forgotten, Search, Shelf
+from memory.records import Block, Forgotten, Search, Shelf
 from memory.storage import Storage
 
 
@@ -15,6 +16,27 @@ def forget_text(storage: Storage, agent: str, text: str) -> Forgotten:
     Results that quote such a message go too, and summaries that cover one are withdrawn, to be made anew with the next
     turn. What was told in other words is not found. Raises ``BlockConflictError`` where a block changes meanwhile.
     """
+    messages, entries = _holding(storage, agent, text)
+    edited = []
+    for block in _edited(storage.blocks(agent), text):
+        storage.put_block(agent, block)
+        edited.append(block.name)
+    return replace(storage.forget(agent, messages, entries), edited_blocks=tuple(edited))
+
+
+def would_forget(storage: Storage, agent: str, text: str) -> Forgotten:
+    """What ``forget_text`` would delete, beside the results that quote those messages. Nothing is changed."""
+    messages, entries = _holding(storage, agent, text)
+    first = min(messages, default=None)
+    withdrawn = [
+        one.number for one in storage.ledger(agent) if first is not None and one.through >= first and not one.withdrawn
+    ]
+    edited = [block.name for block in _edited(storage.blocks(agent), text)]
+    return Forgotten(tuple(sorted(messages)), tuple(entries), tuple(withdrawn), tuple(edited), erased=False)
+
+
+def _holding(storage: Storage, agent: str, text: str) -> tuple[set[int], list[int]]:
+    """The messages and the entries that hold a text."""
     if not text.strip():
         raise ValueError("There is no text to forget.")
     in_json = json.dumps(text, ensure_ascii=False)[1:-1]  # as calls and results hold it
@@ -23,14 +45,13 @@ def forget_text(storage: Storage, agent: str, text: str) -> Forgotten:
         for phrase in {text, in_json}
         for number in storage.find(agent, Search(Shelf.RECALL, phrase=phrase, everything=True))
     }
-    entries = storage.find(agent, Search(Shelf.ARCHIVAL, phrase=text))
-    edited = []
-    for block in storage.blocks(agent):
-        kept = _without(block.text, text)
-        if kept != block.text:
-            storage.put_block(agent, replace(block, text=kept))
-            edited.append(block.name)
-    return replace(storage.forget(agent, messages, entries), edited_blocks=tuple(edited))
+    return messages, storage.find(agent, Search(Shelf.ARCHIVAL, phrase=text))
+
+
+def _edited(blocks: Iterable[Block], text: str) -> list[Block]:
+    """Those blocks that hold a text, without it."""
+    cut = [(block, _without(block.text, text)) for block in blocks]
+    return [replace(block, text=kept) for block, kept in cut if kept != block.text]
 
 
 def _without(text: str, unwanted: str) -> str:

@@ -32,13 +32,15 @@ class Parameter:
 class Result:
     """What a function gives back. ``source`` names the document whose text is in it, ``quotes`` messages it repeats.
 
-    ``shown_again``: all of it is stored elsewhere already, so that recall search need not find it.
+    ``shown_again``: all of it is stored elsewhere already, so that recall search need not find it. ``says``: what is
+    said to the user as it stands, in place of ``body``; that ends the turn.
     """
 
     body: Json
     source: str | None = None
     quotes: frozenset[int] = frozenset()
     shown_again: bool = False
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,12 +244,15 @@ class _Run:
         session, now = self._session, self._session.agent.clock
         if call.function.name == SEND_MESSAGE:
             message = str(call.arguments["message"])
-            session.add(Item(Kind.REPLY, message, now(), session.untrusted_source()))
-            self.reply = message if self.reply is None else f"{self.reply}\n\n{message}"
+            self._say(Item(Kind.REPLY, message, now(), session.untrusted_source()))
             self._tell(call, Result("sent"))
             return None if call.heartbeat and not self._repeats(call, "sent") else Stop.REPLIED
         session.add(Item(Kind.CALL, call.as_json(), now(), session.untrusted_source()))
         result, failed = await self._run(call)
+        if result.says:
+            self._say(Item(Kind.ANSWER, result.says, now(), result.source, result.quotes))
+            self._tell(call, result)
+            return Stop.REPLIED
         text = json.dumps(result.body, ensure_ascii=False)
         kind = Kind.RESULT if result.shown_again else Kind.READING
         session.add(Item(kind, text, now(), result.source, result.quotes))
@@ -258,6 +261,10 @@ class _Run:
             return self._stop(Stop.NO_PROGRESS)
         goes_on = failed or call.heartbeat or not self._limits.ask_heartbeat
         return None if goes_on else Stop.YIELDED
+
+    def _say(self, item: Item) -> None:
+        self._session.add(item)
+        self.reply = item.text if self.reply is None else f"{self.reply}\n\n{item.text}"
 
     async def _run(self, call: Call) -> tuple[Result, bool]:
         try:

@@ -11,7 +11,7 @@ from memory.paging import CountTokens, longest
 from memory.protocols import Summarise
 from memory.records import Item, Kind, Summary
 
-_RESULTS = frozenset({Kind.RESULT, Kind.READING})
+_RESULTS = frozenset({Kind.RESULT, Kind.READING, Kind.ANSWER})
 #: Not worth a word of the summary: the one repeats what is stored elsewhere, the other was for the moment.
 _PASSING = frozenset({Kind.RESULT, Kind.PRESSURE})
 

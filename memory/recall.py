@@ -21,7 +21,13 @@ _FUSION = 60
 #: Texts embedded for one search, if writing them down did not get around to it.
 _EMBED_BATCH = 64
 
-_SPEAKERS = {Kind.USER_MESSAGE: "user", Kind.REPLY: "you", Kind.READING: "document", Kind.ARCHIVED: "you"}
+_SPEAKERS = {
+    Kind.USER_MESSAGE: "user",
+    Kind.REPLY: "you",
+    Kind.ANSWER: "you",
+    Kind.READING: "document",
+    Kind.ARCHIVED: "you",
+}
 
 
 async def embed_new(session: Session) -> str:

@@ -26,10 +26,11 @@ class Kind(StrEnum):
     CALL = "function_call"
     RESULT = "function_result"  # of a memory function: what it shows is stored elsewhere already
     ARCHIVED = "archived"
+    ANSWER = "answer_sent_to_user"  # said to the user by a function, as it stands
 
 
 #: What a model finds in recall storage. The rest (calls, what memory functions showed, warnings) would echo itself.
-SAID = frozenset({Kind.USER_MESSAGE, Kind.REPLY, Kind.DOCUMENT_LOADED, Kind.TIMED, Kind.READING})
+SAID = frozenset({Kind.USER_MESSAGE, Kind.REPLY, Kind.DOCUMENT_LOADED, Kind.TIMED, Kind.READING, Kind.ANSWER})
 
 
 class Shelf(IntEnum):

@@ -34,6 +34,8 @@ def step_of(schema: JsonSchema) -> str:
         frozenset({"answerable", "answer"}): "closed_book",
         frozenset({"verdict"}): "rate",
         frozenset({"noted"}): "summarise",
+        frozenset({"kind"}): "kind",
+        frozenset({"question"}): "rewrite",
     }
     return names[frozenset(fields)]
 

@@ -48,7 +48,11 @@ def scripted_server(
                 steps.append(step_of(schema))
             if requests is not None:
                 requests.append(request)
-            text = json.dumps(script(request["messages"][-1]["content"], schema))
+            value = script(request["messages"][-1]["content"], schema)
+            text = value if isinstance(value, str) else json.dumps(value)
+            if request.get("stream"):
+                _stream(self, text, usage_of(request))
+                return
             message = {"role": "assistant", "content": text}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             body = {"id": "1", "object": "chat.completion", "created": 1, "model": "scripted", "choices": [choice]}
@@ -74,6 +78,23 @@ def scripted_server(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _stream(handler: BaseHTTPRequestHandler, text: str, usage: dict[str, Any]) -> None:
+    """Send a reply as server-sent events of a few characters each."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.end_headers()
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": {"content": text[start : start + 7]}, "finish_reason": None}]
+        for start in range(0, len(text), 7)
+    ]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []]
+    for choice in choices:
+        body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "scripted", "choices": choice}
+        handler.wfile.write(f"data: {json.dumps(body if choice else body | {'usage': usage})}\n\n".encode())
+        handler.wfile.flush()
+    handler.wfile.write(b"data: [DONE]\n\n")
 
 
 def _shared(words: list[str], earlier: list[str]) -> int:

@@ -7,20 +7,25 @@ Knows the wire and its failures; knows nothing of prompts, budgets or documents.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
 from graphreader.errors import ContextTooLongError, ModelError, ModelRefusedError, ModelUnreachableError
 from graphreader.llm.choices import field_probabilities
-from graphreader.llm.protocol import JsonSchema, Message, Reply
+from graphreader.llm.protocol import JsonSchema, Message, OnText, Reply
 from graphreader.llm.tokens import TokenCounter
+from graphreader.llm.wrapping import is_choice, unwrapped, wrapped
 from graphreader.settings import ModelSettings
 
 if TYPE_CHECKING:
     import openai
-    from openai.types.chat import ChatCompletion
+    from openai import AsyncStream
+    from openai.types import CompletionUsage
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 #: The likeliest tokens asked for where a choice is to be weighed: endpoints allow from 5 to 20.
 _LIKELIEST_TOKENS = 5
@@ -51,6 +56,7 @@ class OpenAIChatModel:
         self._context_tokens = context_tokens
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._tells_probabilities = True
+        self._takes_choices = True
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
@@ -92,42 +98,97 @@ class OpenAIChatModel:
         weigh: str | None = None,
     ) -> Reply:
         """One call; connection failures, 408, 409, 429 and 5xx are tried again with back-off by the client library."""
-        import openai
+        request = self._request(messages, schema, max_tokens, temperature)
+        async with self._calling(messages, max_tokens):
+            completion = await self._create(request, weighed=weigh is not None)
+        reply = _reply(completion, schema, weigh)
+        return self._unwrapped(reply, schema)
 
+    async def stream(
+        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, on_text: OnText
+    ) -> Reply:
+        """As ``complete``, told of piece by piece. Of an endpoint that takes no choice of schemas, the pieces are those
+        of the object it was wrapped in.
+        """
+        request = self._request(messages, schema, max_tokens, None)
+        request |= {"stream": True, "stream_options": {"include_usage": True}}
+        async with self._calling(messages, max_tokens):
+            reply = await _streamed(await self._create(request, weighed=False), on_text)
+        return self._unwrapped(reply, schema)
+
+    def _request(
+        self, messages: Sequence[Message], schema: JsonSchema, max_tokens: int, temperature: float | None
+    ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._name,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": max_tokens,
             "temperature": self._settings.temperature if temperature is None else temperature,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "reply", "schema": schema, "strict": True},
-            },
+            "response_format": _response_format(
+                schema if self._takes_choices or not is_choice(schema) else wrapped(schema)
+            ),
         }
         if self._settings.cache_salt is not None:
             request["extra_body"] = {"cache_salt": self._settings.cache_salt.get_secret_value()}
+        return request
+
+    def _unwrapped(self, reply: Reply, schema: JsonSchema) -> Reply:
+        if self._takes_choices or not is_choice(schema):
+            return reply
+        return replace(reply, text=unwrapped(reply.text))
+
+    @asynccontextmanager
+    async def _calling(self, messages: Sequence[Message], max_tokens: int) -> AsyncIterator[None]:
+        """A slot for one call; what the client library raises as our errors."""
+        import openai
+
         async with self._slots:
             try:
-                completion = await self._create(request, weighed=weigh is not None)
+                yield
             except openai.APIConnectionError as error:
                 raise self._unreachable(error) from error
             except openai.APIStatusError as error:
                 raise self._refused(error, messages, max_tokens) from error
-        return _reply(completion, schema, weigh)
+            except (openai.APIError, httpx2.HTTPError) as error:
+                # Only while a reply streams in: before that the client library wraps whatever goes wrong.
+                raise ModelUnreachableError(
+                    f"{self._base_url} broke off its reply ({type(error).__name__}: {error}). Send it again; the "
+                    "endpoint's own log may say more."
+                ) from error
 
-    async def _create(self, request: dict[str, Any], weighed: bool) -> ChatCompletion:
-        """The call itself; an endpoint that refuses to tell probabilities is asked without, now and from then on."""
+    async def _create(self, request: dict[str, Any], weighed: bool) -> Any:  # noqa: ANN401 - a completion or a stream
+        """The call itself. An endpoint that refuses a choice of schemas (OpenAI's strict ones want an object) gets it
+        within an object, now and from then on.
+        """
+        import openai
+
+        schema = request["response_format"]["json_schema"]["schema"]
+        try:
+            return await self._tried(request, weighed)
+        except openai.APIStatusError as error:
+            if (
+                error.status_code not in (400, 422)
+                or not is_choice(schema)
+                or "schema" not in str(error.message).lower()
+            ):
+                raise
+        created = await self._tried(request | {"response_format": _response_format(wrapped(schema))}, weighed)
+        self._takes_choices = False
+        return created
+
+    async def _tried(self, request: dict[str, Any], weighed: bool) -> Any:  # noqa: ANN401
+        """An endpoint that refuses to tell probabilities is asked without, now and from then on."""
         import openai
 
         create = cast(Any, self._client.chat.completions.create)
         if weighed and self._tells_probabilities:
             try:
-                return cast("ChatCompletion", await create(**request, logprobs=True, top_logprobs=_LIKELIEST_TOKENS))
+                return await create(**request, logprobs=True, top_logprobs=_LIKELIEST_TOKENS)
             except openai.APIStatusError as error:
                 if error.status_code not in (400, 403, 422) or "logprob" not in str(error.message).lower():
                     raise
                 self._tells_probabilities = False
-        return cast("ChatCompletion", await create(**request))
+        return await create(**request)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -186,8 +247,6 @@ async def served_context_tokens(base_url: str, api_key: str, model: str, timeout
 
 def _reply(completion: ChatCompletion, schema: JsonSchema, weigh: str | None) -> Reply:
     choice = completion.choices[0]
-    usage = completion.usage
-    details = usage.prompt_tokens_details if usage else None
     weights: dict[str, float] = {}
     if weigh is not None and choice.logprobs is not None:
         tokens = (
@@ -195,11 +254,31 @@ def _reply(completion: ChatCompletion, schema: JsonSchema, weigh: str | None) ->
             for token in choice.logprobs.content or ()
         )
         weights = field_probabilities(tokens, weigh, schema["properties"][weigh]["enum"])
-    return Reply(
-        text=choice.message.content or "",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        cached_tokens=(details.cached_tokens or 0) if details else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-        truncated=choice.finish_reason == "length",
-        weights=weights,
-    )
+    cut = choice.finish_reason == "length"
+    return Reply(choice.message.content or "", *_tokens(completion.usage), truncated=cut, weights=weights)
+
+
+async def _streamed(chunks: AsyncStream[ChatCompletionChunk], on_text: OnText) -> Reply:
+    pieces: list[str] = []
+    usage: CompletionUsage | None = None
+    reason: str | None = None
+    async for chunk in chunks:
+        usage = chunk.usage or usage
+        for choice in chunk.choices[:1]:
+            reason = choice.finish_reason or reason
+            if choice.delta.content:
+                pieces.append(choice.delta.content)
+                on_text(choice.delta.content)
+    return Reply("".join(pieces), *_tokens(usage), truncated=reason == "length")
+
+
+def _tokens(usage: CompletionUsage | None) -> tuple[int, int, int]:
+    """Tokens of the prompt, of that from the cache, of the completion."""
+    if usage is None:
+        return 0, 0, 0
+    details = usage.prompt_tokens_details
+    return usage.prompt_tokens, (details.cached_tokens or 0) if details else 0, usage.completion_tokens
+
+
+def _response_format(schema: JsonSchema) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}

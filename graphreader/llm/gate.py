@@ -118,4 +118,7 @@ class Gate:
 
 
 def _messages(prompt: Prompt) -> list[Message]:
-    return [Message("system", prompt.system), Message("user", prompt.user)]
+    messages = [Message("system", prompt.system)]
+    for asked, replied in prompt.examples:
+        messages += [Message("user", asked), Message("assistant", replied)]
+    return [*messages, Message("user", prompt.user)]

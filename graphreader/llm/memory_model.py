@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
-from graphreader.llm.protocol import ChatModel, Message
+from graphreader.llm.protocol import ChatModel, Message, OnText, StreamingChatModel
 from graphreader.records import Usage
 from memory.records import PromptMessage, Schema
 
@@ -15,12 +15,16 @@ _Role = Literal["system", "user", "assistant"]
 class MemoryModel:
     """A ``memory.protocols.Model`` over a ``ChatModel``.
 
-    ``window_tokens`` may set a window smaller than the model's, never a larger one.
+    ``window_tokens`` may set a window smaller than the model's, never a larger one. ``on_reply`` is called as each
+    reply begins, and gives what is told of its text while it is generated, where the model can tell.
     """
 
-    def __init__(self, model: ChatModel, window_tokens: int | None = None) -> None:
+    def __init__(
+        self, model: ChatModel, window_tokens: int | None = None, on_reply: Callable[[], OnText] | None = None
+    ) -> None:
         self._model = model
         self._window_tokens = min(model.context_tokens, window_tokens or model.context_tokens)
+        self._on_reply = on_reply
         self.usage = Usage()
 
     @property
@@ -38,7 +42,11 @@ class MemoryModel:
 
     async def complete(self, messages: Sequence[PromptMessage], *, schema: Schema, max_tokens: int) -> str:
         """One reply. Raises what ``ChatModel.complete`` raises."""
-        reply = await self._model.complete(_as_messages(messages), schema=schema, max_tokens=max_tokens)
+        asked, model = _as_messages(messages), self._model
+        if self._on_reply is not None and isinstance(model, StreamingChatModel):
+            reply = await model.stream(asked, schema=schema, max_tokens=max_tokens, on_text=self._on_reply())
+        else:
+            reply = await model.complete(asked, schema=schema, max_tokens=max_tokens)
         self.usage += Usage(1, reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
         return reply.text
 

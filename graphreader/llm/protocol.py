@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 JsonSchema = Mapping[str, Any]
+#: Told of a reply's text piece by piece, as it is generated.
+OnText: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,13 @@ class ChatModel(Protocol):
 
         Raises ``ModelUnreachableError``, ``ModelRefusedError`` or ``ContextTooLongError``.
         """
+
+
+@runtime_checkable
+class StreamingChatModel(Protocol):
+    """What a ``ChatModel`` may do besides: tell of a reply while it is generated."""
+
+    async def stream(
+        self, messages: Sequence[Message], *, schema: JsonSchema, max_tokens: int, on_text: OnText
+    ) -> Reply:
+        """As ``ChatModel.complete``, with ``on_text`` told of each piece of the reply. Raises alike."""

@@ -9,7 +9,7 @@ from memory_doubles import NOON, ScriptedModel, Summariser, agent_in, replies, s
 
 from memory import events
 from memory.errors import SummaryError
-from memory.forget import forget_text
+from memory.forget import forget_text, would_forget
 from memory.loop import turn
 from memory.records import Search, Shelf
 
@@ -32,7 +32,12 @@ async def test_a_secret_is_gone_from_everywhere(tmp_path: Path) -> None:
     await turn(agent, events.user_message(f"Remember: {secret}", NOON))
     await turn(agent, events.user_message("What do you know?", NOON))
     assert b"4711" in on_disk(tmp_path)
+    before = agent.storage.state("ana")
+    would = would_forget(agent.storage, "ana", secret)
+    assert agent.storage.state("ana") == before
     gone = forget_text(agent.storage, "ana", secret)
+    assert set(would.messages) <= set(gone.messages)
+    assert (would.entries, would.edited_blocks) == (gone.entries, gone.edited_blocks)
     assert gone.edited_blocks == ("human",)
     assert len(gone.entries) == 1
     assert len(gone.messages) == 4, "the message, both calls that hold it, the result that quotes the message"

@@ -403,3 +403,20 @@ async def test_what_scrolled_out_in_this_very_turn_is_found(tmp_path: Path) -> N
     (body,) = found
     assert "quince-0" in body["hits"][0]["quotation"]
     assert body["hits"][0]["quoted_from"] == "long.pdf"
+
+
+async def test_a_function_answers_the_user_as_it_stands_and_its_document_writes_nothing(tmp_path: Path) -> None:
+    async def run(_arguments: Arguments) -> Result:
+        return Result("sent", "annual.pdf", says='It was 1802.\n[1] "in 1802"')
+
+    look = Function("look_up", "Look it up.", (), run)
+    model = ScriptedModel(replies({"function": "look_up"}, APPEND, say("Done.")))
+    agent = agent_in(tmp_path, model)
+    outcome = await turn(agent, events.user_message("When?", NOON), more_functions=lambda _session: (look,))
+    assert (outcome.reply, outcome.stopped_by, outcome.calls) == ('It was 1802.\n[1] "in 1802"', Stop.REPLIED, 1)
+    answer = agent.storage.state("ana").queue[-1]
+    assert (answer.kind, answer.source) == (Kind.ANSWER, "annual.pdf")
+    assert agent.storage.find("ana", Search(Shelf.RECALL, phrase='[1] "in 1802"')) == [answer.number]
+    await turn(agent, events.user_message("Thank you", NOON))
+    assert '"type": "answer_sent_to_user"' in model.last_shown
+    assert [block.source for block in agent.storage.blocks("ana") if block.text] == ["annual.pdf"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import jinja2
 import pytest
 
@@ -39,6 +41,10 @@ VARIABLES = {
     "answer_conversation": {"question": "Q?"},
     "answer": {"groups": [{"title": "T:", "excerpts": [{"number": 1, "text": "t"}]}], "question": "Q?"},
     "closed_book": {"question": "Q?"},
+    "chat": {},
+    "chat_guided": {},
+    "sort_sentence": {"sentence": "Who?"},
+    "rewrite_question": {"exchanges": [{"user": "Who?", "assistant": "Ada"}], "question": "Where was she?"},
     "extract_facts": {"document": "d", "heading": "", "sentences": ["s"]},
     "rate_lr1": {"question": "Q?", "references": ["r"], "answer": "a"},
     "rate_lr2": {"question": "Q?", "references": ["r"], "answer": "a"},
@@ -86,3 +92,12 @@ def test_unknown_prompt() -> None:
 
 def test_hash_tells_prompts_apart() -> None:
     assert len({prompts.prompt_hash(name) for name in prompts.names()}) == len(prompts.names())
+
+
+def test_examples_are_earlier_messages_and_vary_with_nothing() -> None:
+    prompt = prompts.render("sort_sentence", sentence="Who built it?")
+    assert prompt.user == "Who built it?"
+    assert ("Thank you!", '{"kind": "talk"}') in prompt.examples
+    assert all(json.loads(reply).keys() == {"kind"} for _, reply in prompt.examples)
+    assert prompts.render("sort_sentence", sentence="Other.").examples == prompt.examples
+    assert prompts.render("plan", question="Q?").examples == ()

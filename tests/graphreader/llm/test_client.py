@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
@@ -185,3 +185,85 @@ async def test_an_endpoint_that_tells_no_probabilities_is_asked_without_them() -
         reply = await asked.complete(MESSAGES, schema=CHOICE, max_tokens=9, weigh="said")
         assert (reply.text, reply.weights) == ('{"said":"no"}', {})
     assert seen == [True, False, False]
+
+
+ONE_OF_TWO = {"anyOf": [SCHEMA, {**SCHEMA, "description": "another"}]}
+
+
+def events(*pieces: str, usage: bool = True) -> httpx2.Response:
+    """A reply that streams in."""
+    common = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    chunks: list[dict[str, object]] = [
+        common | {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces
+    ]
+    chunks.append(common | {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+    if usage:
+        spent = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        chunks.append(common | {"choices": [], "usage": spent})
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return httpx2.Response(200, content=body.encode(), headers={"content-type": "text/event-stream"})
+
+
+async def test_a_reply_is_told_of_as_it_streams_in() -> None:
+    told: list[str] = []
+    streaming = model(lambda _: events('{"a": ', '"鲸"}'))
+    reply = await streaming.stream(MESSAGES, schema=SCHEMA, max_tokens=5, on_text=told.append)
+    assert told == ['{"a": ', '"鲸"}']
+    assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == ('{"a": "鲸"}', 7, 3)
+    assert reply.truncated
+    silent = await model(lambda _: events("x", usage=False)).stream(
+        MESSAGES, schema=SCHEMA, max_tokens=5, on_text=told.append
+    )
+    assert silent.prompt_tokens == 0
+
+
+async def test_a_stream_that_breaks_off_is_a_model_error() -> None:
+    class Broken(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'data: {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}\n\n'
+            raise httpx2.ReadError("reset by peer")
+
+    headers = {"content-type": "text/event-stream"}
+    for answer in (
+        lambda _: httpx2.Response(200, stream=Broken(), headers=headers),
+        lambda _: httpx2.Response(200, content=b'data: {"error": {"message": "out of memory"}}\n\n', headers=headers),
+    ):
+        with pytest.raises(ModelUnreachableError, match=r"broke off|reset by peer"):
+            await model(answer).stream(MESSAGES, schema=SCHEMA, max_tokens=5, on_text=lambda _: None)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_endpoint_that_takes_no_choice_gets_it_within_an_object(streamed: bool) -> None:
+    asked: list[dict[str, object]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(request.content)
+        asked.append(body["response_format"]["json_schema"]["schema"])
+        if "anyOf" in asked[-1]:
+            return httpx2.Response(400, json={"error": {"message": "Invalid schema: must be of type object"}})
+        text = '{"reply": {"a": "鲸"}}'
+        return events(text) if streamed else httpx2.Response(200, json=completion(text))
+
+    picky = model(handler)
+    for _ in range(2):
+        if streamed:
+            reply = await picky.stream(MESSAGES, schema=ONE_OF_TWO, max_tokens=5, on_text=lambda _: None)
+        else:
+            reply = await picky.complete(MESSAGES, schema=ONE_OF_TWO, max_tokens=5)
+        assert json.loads(reply.text) == {"a": "鲸"}
+    assert ["anyOf" in schema for schema in asked] == [True, False, False]
+    assert asked[1]["properties"] == {"reply": ONE_OF_TWO}
+
+
+async def test_a_choice_is_sent_as_it_is_where_it_is_taken_and_other_refusals_are_told() -> None:
+    seen: list[object] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(json.loads(request.content)["response_format"]["json_schema"]["schema"])
+        return httpx2.Response(200, json=completion("{}"))
+
+    await model(handler).complete(MESSAGES, schema=ONE_OF_TWO, max_tokens=5)
+    assert seen == [ONE_OF_TWO]
+    refusing = model(lambda _: httpx2.Response(400, json={"error": {"message": "no such model"}}))
+    with pytest.raises(ModelRefusedError, match="no such model"):
+        await refusing.complete(MESSAGES, schema=ONE_OF_TWO, max_tokens=5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fakes import ScriptedModel
 from pydantic import BaseModel
@@ -53,3 +55,17 @@ async def test_limits_are_seen_between_calls() -> None:
     await gate.ask(PROMPT, Steps, SCHEMA, max_tokens=5)
     assert gate.exhausted() is StoppedBy.TOKEN_LIMIT
     assert Gate(ScriptedModel(lambda *_: {}), Limits(max_seconds=1e-9)).exhausted() is StoppedBy.TIME_LIMIT
+
+
+async def test_examples_are_sent_as_earlier_messages() -> None:
+    seen: list[str] = []
+
+    class Listening(ScriptedModel):
+        async def complete(self, messages: Any, **more: Any) -> Any:
+            seen.extend(f"{message.role}: {message.content}" for message in messages)
+            return await super().complete(messages, **more)
+
+    prompt = Prompt("rules", "now", (("before", '{"steps": []}'),))
+    model = Listening(lambda *_: {"steps": ["a"]})
+    await Gate(model).ask(prompt, Steps, SCHEMA, max_tokens=9)
+    assert seen == ["system: rules", "user: before", 'assistant: {"steps": []}', "user: now"]

@@ -1,0 +1,1 @@
+"""Conversations over documents with a memory: what `graphreader chat` and ``GraphReader.chat`` do."""
