@@ -6,7 +6,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import by_step
@@ -60,19 +62,39 @@ def test_the_toml_example_is_valid() -> None:
     assert Settings.load().index.max_chunk_tokens == 2000
 
 
-def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A document as the examples name it, and a model that answers them."""
     Path("annual.md").write_text("# Tides\n\nThe tide mill was built by Ada Brandt in 1802.\n", encoding="utf-8")
-    script = {
-        "answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"},
-        "extract": {"facts": []},
-    }
-    with scripted_server(by_step(script)) as base_url:
+    steps = by_step(
+        {"answer": {"excerpts": [1], "answerable": "yes", "answer": "Ada Brandt"}, "extract": {"facts": []}}
+    )
+
+    def script(prompt: str, schema: Any) -> Any:
+        if "anyOf" not in schema:
+            return steps(prompt, schema)
+        return {"function": "answer_from_documents", "question": "Who built the tide mill?"}
+
+    with scripted_server(script) as base_url:
         for name, value in {"BASE_URL": base_url, "NAME": "scripted", "API_KEY": KEY}.items():
             monkeypatch.setenv(f"GRAPHREADER_MODEL__{name}", value)
         monkeypatch.setenv("GRAPHREADER_SEARCH__EMBEDDER", "none")
         monkeypatch.setenv("GRAPHREADER_INDEX__FACTS", "phrases")
-        exec(compile(blocks("python")[0], "README.md", "exec"), {})
+        yield
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(blocks("python")[0], "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "1 documents, 0 failures" in printed
     assert "Ada Brandt True" in printed
     assert "Tides 1" in printed
+
+
+@pytest.mark.usefixtures("scripted")
+def test_the_conversation_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile("from graphreader import GraphReader\n" + blocks("python")[1], "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "Ada Brandt" in printed
+    assert "The tide mill was built by Ada Brandt in 1802." in printed
