@@ -148,7 +148,7 @@ async def _from_memory(session: Session, model: Model) -> str:
     problem = ""
     for _ in range(_TRIES):
         reply = await model.complete(
-            await session.request(),
+            await session.request(warn=False),
             schema=reply_schema(session.functions, ask_heartbeat=False),
             max_tokens=session.agent.reply_tokens,
         )

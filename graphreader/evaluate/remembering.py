@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from graphreader.agent.answer import NOT_SAID, Conclusion, conclude, with_citations
+from graphreader.agent.answer import NOT_SAID, Conclusion, conclude, told, with_citations
 from graphreader.agent.evidence import Excerpt, fitting
 from graphreader.answering import Documents
 from graphreader.evaluate.asking import Asking, Outcome
@@ -77,11 +77,10 @@ async def memory_found(asking: Asking) -> Outcome:
     placed = [replace(item, chunk_id=_home(item, chunks)) for item in shown]
     conclusion = await conclude(gate, asking.question, placed, documents, {chunk.id: chunk for chunk in chunks})
     found = [[item.document_id, item.start, item.end] for item in hits]
-    evidence = [[item.document_id, item.start, item.end, item.votes] for item in placed]
     steps = [
         *(TraceStep(step.actor, step.action, {"call": step.detail["call"]}) for step in outcome.trace[1:-1]),
         TraceStep("memory", "found", {"found": found, "reply": outcome.conclusion.answer}),
-        TraceStep("answer", "answer", {"answer": conclusion.answer, "evidence": evidence}),
+        TraceStep("answer", "answer", told(conclusion, placed)),
     ]
     return Outcome(conclusion, outcome.usage + gate.usage, steps, outcome.stopped_by)
 
