@@ -38,6 +38,14 @@ HOSTILE = {
 QUESTION = "Who kept Harrow Point Lighthouse, and to what does the key lead? 谁救了船长？"
 
 
+def first_chunk(_: str, schema: JsonSchema) -> dict[str, Any]:
+    return {"notes": [0], "read_chunks": schema["properties"]["read_chunks"]["items"].get("enum", [])[:1]}
+
+
+#: One explorer that reads a chunk; what it does there is the test's.
+READS_ON: dict[str, Any] = {"plan": {"steps": ["keys"]}, "nodes": {"nodes": [1]}, "facts": first_chunk}
+
+
 class CountingModel(ScriptedModel):
     """Counts as tokenizers do that part digits, and refuses what exceeds its window."""
 
@@ -98,13 +106,7 @@ def test_no_request_exceeds_the_window_on_any_document(library: Library, seed: i
 
 
 def test_a_chunk_larger_than_the_window_is_read_to_its_end(library: Library) -> None:
-    script = {
-        "plan": {"steps": ["keys"]},
-        "nodes": {"nodes": [1]},
-        "facts": lambda _, schema: {
-            "notes": [0],
-            "read_chunks": schema["properties"]["read_chunks"]["items"].get("enum", [])[:1],
-        },
+    script = READS_ON | {
         "chunk": {"notes": [1], "action": "search_more"},
     }
     model = CountingModel(by_step(script), context_tokens=2048)
@@ -124,13 +126,7 @@ def test_a_chunk_larger_than_the_window_is_read_to_its_end(library: Library) -> 
 
 
 def test_what_scrolled_out_is_named_and_still_cited(library: Library) -> None:
-    script = {
-        "plan": {"steps": ["keys"]},
-        "nodes": {"nodes": [1]},
-        "facts": lambda _, schema: {
-            "notes": [0],
-            "read_chunks": schema["properties"]["read_chunks"]["items"].get("enum", [])[:1],
-        },
+    script = READS_ON | {
         "chunk": {"notes": [1], "action": "search_more"},
         "answer": {"excerpts": [1], "answerable": "yes", "answer": _UUIDS[1]},
     }
@@ -147,13 +143,7 @@ def test_what_scrolled_out_is_named_and_still_cited(library: Library) -> None:
 
 
 def test_what_was_read_before_is_still_shown_where_there_is_room(library: Library) -> None:
-    script = {
-        "plan": {"steps": ["keys"]},
-        "nodes": {"nodes": [1]},
-        "facts": lambda _, schema: {
-            "notes": [0],
-            "read_chunks": schema["properties"]["read_chunks"]["items"].get("enum", [])[:1],
-        },
+    script = READS_ON | {
         "chunk": {"notes": [0], "action": "search_more"},
     }
     model = CountingModel(by_step(script), context_tokens=200_000)
