@@ -230,7 +230,7 @@ async def test_facts_already_seen_by_schema_only_unread_chunks_are_offered(make_
     [
         ("scripted", 0.51, True),
         ("scripted", 0.49, False),
-        ("qwen2.5-coder-1.5b-instruct", 0.95, False),
+        ("qwen2.5-coder-1.5b-instruct", 0.93, False),
         ("qwen2.5-coder-1.5b-instruct", 0.98, True),
     ],
 )
