@@ -129,7 +129,7 @@ class ExploreSettings(_Group):
     max_explorers: int = Field(default=5, ge=1, le=5, description="Start nodes, each with an explorer of its own.")
     max_steps: int = Field(default=10, ge=1, description="Model calls of one explorer, as in the paper.")
     window_tokens: int = Field(
-        default=4096,
+        default=2560,
         ge=1024,
         description="Window of every call: rules, notebook, what was read before, what is read, and the reply.",
     )
