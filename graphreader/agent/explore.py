@@ -75,7 +75,7 @@ async def read_facts(context: RunContext, state: ExplorerState) -> Update:
     facts = facts[: len(lines)]
     order = list(dict.fromkeys(fact.chunk_id for fact in facts))[: len(_LETTERS)]
     letters = dict(zip(order, _LETTERS, strict=False))
-    room = context.limits.max_chunk_reads - len(state["read"]) - len(state["queue"])
+    room = context.limits.max_chunk_reads - len({*state["read"], *state["queue"]})
     closed = {*state["read"], *state["queue"]}
     readable = [letters[chunk_id] for chunk_id in order if chunk_id not in closed] if room > 0 else []
     listed = [{"chunk": letters.get(fact.chunk_id, "-"), "text": text} for fact, text in zip(facts, lines, strict=True)]
@@ -104,7 +104,7 @@ async def read_chunk(context: RunContext, state: ExplorerState) -> Update:
     read = list(dict.fromkeys([*state["read"], chunk_id]))
     chunk = context.chunk(chunk_id)
     document = context.documents[chunk.document_id]
-    room = len(read) + len(queue) < context.limits.max_chunk_reads
+    room = len({*read, *queue}) < context.limits.max_chunk_reads
     around = _legal_moves(context, chunk, closed={*read, *queue}, room=room)
     actions = [_SEARCH_MORE, *around, _TERMINATION]
     variables = {
