@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -390,13 +390,19 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
 def test_records_as_a_frame(open_reader: OpenReader, tmp_path: Path) -> None:
     with open_reader() as reader:
         run = evaluate(mill_dataset(), reader, modes=["bm25"], out=tmp_path / "run")
-    if importlib.util.find_spec("pandas") is None:
-        with pytest.raises(MissingDependencyError, match="pip install pandas"):
-            run.frame()
-        return
     frame = run.frame()
     assert list(frame["id"]) == [record.id for record in run.records]
     assert list(frame["scores.f1"]) == [record.scores["f1"] for record in run.records]
+
+
+def test_a_frame_without_pandas_names_the_mend(
+    open_reader: OpenReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_reader() as reader:
+        run = evaluate(mill_dataset(1), reader, modes=["bm25"], out=tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingDependencyError, match="pip install pandas"):
+        run.frame()
 
 
 async def test_from_within_a_running_loop(open_reader: OpenReader, tmp_path: Path) -> None:
