@@ -28,6 +28,7 @@ from graphreader.agent.schemas import AnswerReply, answer_schema
 from graphreader.answering import Documents, found_excerpts
 from graphreader.connect import Connection
 from graphreader.llm.gate import Gate
+from graphreader.llm.measured import search_tokens
 from graphreader.records import Document
 from graphreader.search import search
 from prompts import render
@@ -120,7 +121,8 @@ async def _ask(reader: GraphReader, connection: Connection, case: Case, with_gol
     found = search(library, case.question, documents=[document_id], embedder=connection.embedder)
     excerpts = [item for item in found_excerpts(found) if with_gold or not _touches(item, gold)]
     gate = Gate(await connection.model())
-    shown = fitting(excerpts, documents, gate.model.count_tokens, reader.settings.search.max_prompt_tokens)
+    most = search_tokens(reader.settings.search, gate.model.name)
+    shown = fitting(excerpts, documents, gate.model.count_tokens, most)
     chunks = {chunk.id: chunk for chunk in library.chunks_by_id([item.chunk_id for item in shown])}
     groups, numbered = grouped(shown, documents, chunks)
     prompt = render("answer", groups=groups, question=case.question)

@@ -19,6 +19,7 @@ from graphreader.errors import BadModelOutputError, DocumentsTooLongError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
 from graphreader.llm.gate import Gate, Limits
+from graphreader.llm.measured import search_tokens
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
 from graphreader.routing import endpoint_of, remember_sent, routed
@@ -145,7 +146,8 @@ async def _by_search(
     settings: Settings,
     on_step: OnStep,
 ) -> Answer:
-    excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, settings.search.max_prompt_tokens)
+    most = search_tokens(settings.search, gate.model.name)
+    excerpts = fitting(found_excerpts(found), documents, gate.model.count_tokens, most)
     places = [[item.document_id, item.start, item.end] for item in found_excerpts(found)]
     detail = {"passages": len(found.passages), "shown": len(excerpts), "found": places}
     trace = [TraceStep("search", "search", detail)]

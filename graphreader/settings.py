@@ -116,10 +116,11 @@ class SearchSettings(_Group):
     decompose: bool = Field(
         default=False, description="Let the model split a question first, and search for the parts as well."
     )
-    max_prompt_tokens: int = Field(
-        default=600,
+    max_prompt_tokens: int | None = Field(
+        default=None,
         ge=128,
-        description="Evidence in the one prompt of mode 'search'. More distracts small models, not large ones.",
+        description="Evidence in the one prompt of mode 'search'; none: 1,800, and 600 for the packaged model, which "
+        "more distracts.",
     )
 
 
@@ -133,12 +134,22 @@ class ExploreSettings(_Group):
         ge=1024,
         description="Window of every call: rules, notebook, what was read before, what is read, and the reply.",
     )
+    max_earlier_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description="Of the window, what an explorer read in earlier steps and is shown again; none: all that fits, "
+        "and nothing for the packaged model, which its notes serve as well.",
+    )
     max_view_tokens: int = Field(default=700, ge=64, description="Facts, neighbours or start nodes shown in one step.")
     max_fruitless_nodes: int = Field(
         default=2, ge=1, description="Nodes in a row that brought neither a note nor a chunk to read, then it stops."
     )
     max_chunk_reads: int = Field(default=3, ge=1, description="Chunks one explorer reads.")
-    max_answer_tokens: int = Field(default=600, ge=64, description="Notes in the prompt that writes the answer.")
+    max_answer_tokens: int | None = Field(
+        default=None,
+        ge=64,
+        description="Notes in the prompt that writes the answer; none: 1,800, and 350 for the packaged model.",
+    )
     max_total_tokens: int | None = Field(
         default=None, ge=1, description="Prompt and completion tokens of one question."
     )

@@ -11,16 +11,12 @@ from typing import Any
 from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, support
 from graphreader.agent.schemas import AnswerReply, answer_schema
 from graphreader.llm.gate import Gate
+from graphreader.llm.measured import measured_of
 from graphreader.records import Chunk, Citation, Document
 from prompts import Prompt, render
 
 NOT_SAID = "The documents do not say."
 
-#: How probable "yes, the excerpts state it" must be for an answer to be given. Small models say yes to nearly
-#: everything, but less firmly where nothing states it; measured by ``benchmarks.answerable`` and by the traces of
-#: ``graphreader evaluate``, which hold the probability.
-LEAST_PROBABLE: Mapping[str, float] = {"qwen2.5-coder-1.5b-instruct": 0.94}
-_LEAST_PROBABLE_ELSEWHERE = 0.5
 #: Below this share of its own words an answer does not count as stated by an excerpt.
 _STATED = 0.5
 MAX_REPLY_TOKENS = 128
@@ -66,7 +62,7 @@ async def conclude(
     probability = weights.get("yes")
     if reply.answerable == "no" or not answer:
         return Conclusion(NOT_SAID, False, (), probability=probability)
-    if weights.get("yes", 1.0) < LEAST_PROBABLE.get(gate.model.name, _LEAST_PROBABLE_ELSEWHERE):
+    if weights.get("yes", 1.0) < measured_of(gate.model.name).least_probable:
         guess = f"The model's guess, of which it was not sure enough: {answer}"
         return Conclusion(NOT_SAID, False, (), (guess,), probability)
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -19,13 +20,14 @@ from graphreader.agent.context import RunContext
 from graphreader.agent.schemas import Schema
 from graphreader.agent.state import ExplorerState
 from graphreader.errors import ContextTooLongError
+from graphreader.llm.measured import earlier_tokens
 from graphreader.llm.memory_model import MemoryModel
 from memory import clipped, fit
 from memory.errors import BudgetError
 from memory.main_context import View
 from memory.paging import longest
 from memory.queue import QueueLimits
-from memory.records import AgentState, Block, Item, Kind, PromptMessage
+from memory.records import AgentState, Block, Item, Kind, PromptMessage, Summary
 from memory.window import Frame, Window
 from prompts import Prompt, render
 
@@ -136,9 +138,10 @@ def _window(context: RunContext, state: ExplorerState, step: StepPrompt, entries
         clock=lambda: _NO_TIME,
         render=draw,
     )
-    window = Window(frame, AgentState(f"explorer {state['explorer']}"))
+    put_away, earlier = _parted(context, _readings(context, state))
+    window = Window(frame, AgentState(f"explorer {state['explorer']}", summary=Summary(text=put_away)))
     window.add(Item(Kind.USER_MESSAGE, context.question, _NO_TIME))
-    for reading in _readings(context, state):
+    for reading in earlier:
         window.add(Item(Kind.TIMED, f"{reading.place}: {reading.text}", _NO_TIME, reading.place))
     window.add(Item(Kind.TIMED, "\n".join(str(entry) for entry in entries), _NO_TIME, "here"))
     return window
@@ -193,6 +196,17 @@ def _readings(context: RunContext, state: ExplorerState) -> list[_Reading]:
         text = " ".join(context.text(document, start, end) for document, start, end in shown)
         readings.append(_Reading(_place(context, entry["detail"]), text))
     return readings
+
+
+def _parted(context: RunContext, readings: Sequence[_Reading]) -> tuple[str, Sequence[_Reading]]:
+    """The places of those too old to be shown again, and the newest ones that are."""
+    count = context.count_tokens()
+    totals = accumulate(count([reading.text for reading in readings[::-1]]))
+    most = earlier_tokens(context.limits, context.gate.model.name)
+    shown = sum(total <= most for total in totals)
+    older = readings[: len(readings) - shown]
+    places = "; ".join(dict.fromkeys(reading.place for reading in older[::-1]))
+    return clipped(places, count, _QUEUE_LIMITS.max_summary_tokens), readings[len(older) :]
 
 
 def _place(context: RunContext, detail: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from graphreader.agent.explore import step
 from graphreader.agent.plan import choose_nodes, make_plan
 from graphreader.agent.state import ExplorerState, NoteState, Phase, RunState, new_explorer, trace_step
 from graphreader.errors import BadModelOutputError
+from graphreader.llm.measured import noted_tokens
 from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 
 #: Supersteps langgraph allows one explorer beyond its own limits: a net, not a rule.
@@ -147,7 +148,7 @@ async def _answer(context: RunContext, state: RunState) -> dict[str, Any]:
 def evidence_of(context: RunContext, explorers: list[ExplorerState]) -> list[Excerpt]:
     """The notes of all explorers, one excerpt for each span, best first, then what search found; cut to the window."""
     fit_best = partial(fitting, documents=context.documents, count_tokens=context.count_tokens())
-    most = context.limits.max_answer_tokens
+    most = noted_tokens(context.limits, context.gate.model.name)
     notes = [note for explorer in explorers for note in explorer["notes"]]
     chunks = {chunk.id: chunk for chunk in context.library.chunks_by_id([note["chunk_id"] for note in notes])}
     texts = [context.text(note["document_id"], note["start"], note["end"]) for note in notes]

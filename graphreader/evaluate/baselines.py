@@ -14,6 +14,7 @@ from graphreader.answering import Documents
 from graphreader.errors import GraphReaderError
 from graphreader.evaluate.asking import Asking, Outcome
 from graphreader.llm.gate import Gate
+from graphreader.llm.measured import search_tokens
 from graphreader.records import StoppedBy, TraceStep
 from graphreader.search.question import Query
 from graphreader.search.ranked import DEFAULT_WEIGHTS
@@ -123,7 +124,8 @@ async def _from_passages(asking: Asking, ranked: Sequence[tuple[str, float]]) ->
         for passage in passages
     )
     found = [[item.document_id, item.start, item.end] for item in excerpts]
-    return await _from_excerpts(asking, excerpts, asking.settings.search.max_prompt_tokens, found)
+    most = search_tokens(asking.settings.search, asking.model.name)
+    return await _from_excerpts(asking, excerpts, most, found)
 
 
 async def _from_excerpts(asking: Asking, excerpts: Sequence[Excerpt], max_tokens: int, found: list[Any]) -> Outcome:

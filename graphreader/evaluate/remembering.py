@@ -22,6 +22,7 @@ from graphreader.agent.evidence import Excerpt, fitting
 from graphreader.answering import Documents
 from graphreader.evaluate.asking import Asking, Outcome
 from graphreader.evaluate.cases import Part
+from graphreader.llm.measured import search_tokens
 from graphreader.llm.memory_embedder import MemoryEmbedder
 from graphreader.llm.memory_model import MemoryModel
 from graphreader.llm.summarise import summariser
@@ -72,7 +73,8 @@ async def memory_found(asking: Asking) -> Outcome:
     outcome, hits = await _remembered(asking)
     gate = asking.gate()
     documents = Documents(asking.library, asking.document_ids)
-    shown = fitting(hits, documents, asking.model.count_tokens, asking.settings.search.max_prompt_tokens)
+    most = search_tokens(asking.settings.search, asking.model.name)
+    shown = fitting(hits, documents, asking.model.count_tokens, most)
     chunks = [chunk for document_id in asking.document_ids for chunk in asking.library.chunks(document_id)]
     placed = [replace(item, chunk_id=_home(item, chunks)) for item in shown]
     conclusion = await conclude(gate, asking.question, placed, documents, {chunk.id: chunk for chunk in chunks})

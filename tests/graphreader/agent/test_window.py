@@ -147,12 +147,29 @@ def test_what_was_read_before_is_still_shown_where_there_is_room(library: Librar
         "chunk": {"notes": [0], "action": "search_more"},
     }
     model = CountingModel(by_step(script), context_tokens=200_000)
-    explore(library, model, window_tokens=200_000, max_explorers=1, max_chunk_reads=1, max_view_tokens=300)
+    limits = {"window_tokens": 200_000, "max_earlier_tokens": 100_000, "max_view_tokens": 300}
+    explore(library, model, **limits, max_explorers=1, max_chunk_reads=1)
     facts = next(prompt for step, prompt in model.calls if step == "facts")
     chunk = next(prompt for step, prompt in model.calls if step == "chunk")
     first = next(line for line in facts.splitlines() if line.startswith("(1) ")).split(" (1)")[0].removeprefix("(1) ")
     assert "Read before, facts about" in chunk
     assert first.removesuffix(" …") in chunk
+
+
+def test_how_much_of_what_was_read_is_shown_again_is_limited(library: Library) -> None:
+    script = READS_ON | {
+        "chunk": {"notes": [0], "action": "search_more"},
+    }
+
+    def chunk_prompt(max_earlier_tokens: int) -> str:
+        model = CountingModel(by_step(script), context_tokens=200_000)
+        limits = {"window_tokens": 200_000, "max_explorers": 1, "max_chunk_reads": 1, "max_view_tokens": 300}
+        explore(library, model, max_earlier_tokens=max_earlier_tokens, **limits)
+        return next(prompt for step, prompt in model.calls if step == "chunk")
+
+    most, none = chunk_prompt(100_000), chunk_prompt(0)
+    assert ("Read before, facts about" in most, "no longer shown" in most) == (True, False)
+    assert ("Read before, facts about" in none, "no longer shown: facts about" in none) == (False, True)
 
 
 def test_a_question_that_fills_the_window_is_a_typed_error(library: Library) -> None:

@@ -271,7 +271,7 @@ def test_more_modes_join_a_run(open_reader: OpenReader, tmp_path: Path) -> None:
         ({"dataset": mill_dataset(4)}, "questions"),
         (
             {"settings": {"search": {"max_prompt_tokens": 900}}},
-            "settings.search.max_prompt_tokens: 600 there, 900 here",
+            "settings.search.max_prompt_tokens: None there, 900 here",
         ),
         ({"name": "other"}, "model: scripted there, other here"),
     ],
