@@ -38,6 +38,8 @@ class Stop(StrEnum):
 
 #: Which of the turn's functions the next call may be of, at least one.
 Offer: TypeAlias = Callable[[Session], Sequence[Function]]
+#: Calls that the program makes before the model's first, shown as if the model had made them.
+FirstCalls: TypeAlias = Callable[[Session], Sequence[Call]]
 
 
 def all_functions(session: Session) -> Sequence[Function]:
@@ -45,11 +47,17 @@ def all_functions(session: Session) -> Sequence[Function]:
     return session.functions
 
 
+def no_calls(_session: Session) -> Sequence[Call]:
+    """The model makes all calls."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one turn may take. ``ask_heartbeat``: a call is followed by another only if it asks so, as in the paper;
     otherwise every call but the answer is, which suits models that were not trained to ask. ``offer`` is asked before
-    each call; the request lists all functions whatever it says, so that its beginning stays the same.
+    each call; the request lists all functions whatever it says, so that its beginning stays the same. ``first_calls``
+    are made before the model is asked: small models do not think of the words to search for.
     """
 
     max_calls: int = 16
@@ -57,6 +65,7 @@ class Limits:
     max_seconds_per_call: float = 120.0
     ask_heartbeat: bool = False
     offer: Offer = all_functions
+    first_calls: FirstCalls = no_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +197,17 @@ class _Run:
         self._session = session
         self._limits = limits
         self._on_call = on_call
+        self._first_calls = limits.first_calls
         self._seen: Counter[tuple[str, str]] = Counter()
         self._ends = asyncio.get_running_loop().time() + limits.max_seconds
 
     async def until_yield(self) -> Stop:
-        """Call the model until it yields or a limit is reached."""
+        """Make the first calls, if that was not done, and call the model until it yields or a limit is reached."""
+        first_calls, self._first_calls = self._first_calls(self._session), no_calls
+        for first_call in first_calls:
+            stop = await self._perform(first_call)
+            if stop is not None:
+                return stop
         while True:
             if self.calls >= self._limits.max_calls:
                 return self._stop(Stop.CALL_LIMIT)

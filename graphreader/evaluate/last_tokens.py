@@ -14,6 +14,8 @@ from graphreader.llm.protocol import Message
 from graphreader.records import Chunk, Document, StoppedBy, TraceStep
 from memory.paging import longest
 
+_QUESTION_STEP_TOKENS = 64
+
 
 async def last_tokens(asking: Asking) -> Outcome:
     """From the end of the last document, and of those before it where there is room."""
@@ -30,15 +32,20 @@ async def last_tokens(asking: Asking) -> Outcome:
 
 
 def _end(asking: Asking, documents: Mapping[str, Document]) -> tuple[list[Excerpt], dict[str, Chunk]]:
-    """The longest end whose prompt and reply fit the window, a chunk an excerpt; the first is cut before a word."""
+    """The longest end whose prompt and reply fit the window, a chunk an excerpt; the first is cut before a word.
+
+    Room for the question is kept in steps, so that questions begin at the same word and share what the server cached.
+    """
     chunks = [chunk for document_id in asking.document_ids for chunk in asking.library.chunks(document_id)]
     by_id = {chunk.id: chunk for chunk in chunks}
     window = min(asking.settings.evaluate.window_tokens, asking.model.context_tokens)
+    (question_tokens,) = asking.model.count_tokens([asking.question])
+    kept = MAX_REPLY_TOKENS + _QUESTION_STEP_TOKENS * (1 + question_tokens // _QUESTION_STEP_TOKENS)
 
     def fits(characters: int) -> bool:
-        prompt, _ = answer_prompt(asking.question, _tail(chunks, characters, documents), documents, by_id)
+        prompt, _ = answer_prompt("", _tail(chunks, characters, documents), documents, by_id)
         messages = [Message("system", prompt.system), Message("user", prompt.user)]
-        return asking.model.count_prompt_tokens(messages) + MAX_REPLY_TOKENS <= window
+        return asking.model.count_prompt_tokens(messages) + kept <= window
 
     most = sum(chunk.end - chunk.start for chunk in chunks)
     return _tail(chunks, longest(most, fits), documents), by_id

@@ -3,7 +3,8 @@
 A conversation, whose parts carry times, is fed turn by turn as messages, so that most of it scrolls out of the window
 into recall storage; of other documents each part is an entry of archival storage, as in the nested key-value task of
 MemGPT (arXiv 2310.08560). Both carry the document's title as their source: they are quotations of others, not what the
-user says, and there are only reading functions, so that nothing in them can write to memory. Each question is asked of
+user says, and there are only reading functions, so that nothing in them can write to memory. Of a conversation the
+question itself is looked up first, since a small model asks for words that were never said. Each question is asked of
 the same state and leaves nothing behind.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -103,11 +104,11 @@ async def _remembered(asking: Asking) -> tuple[Outcome, list[Excerpt]]:
             await _feed(asking, agent, pieces, conversation=conversation)
     started = time.monotonic()
     prompt = _prompt(asking, conversation=conversation)
-    watch = _Watch(pieces, until_nothing_new=not conversation)
+    watch = _Watch(pieces, until_nothing_new=not conversation, looked_up=asking.question if conversation else "")
     outcome = await consider(
         agent,
         events.user_message(prompt.user, agent.clock()),
-        limits=_limits(asking, watch.offer),
+        limits=_limits(asking, watch),
         more_functions=_send_message,
         on_call=watch.on_call,
     )
@@ -186,13 +187,14 @@ def _send_message(_session: Session) -> tuple[Function, ...]:
     return (Function(SEND_MESSAGE, "Give the final answer.", (message,), run),)
 
 
-def _limits(asking: Asking, offer: Callable[[Session], Sequence[Function]]) -> Limits:
+def _limits(asking: Asking, watch: _Watch) -> Limits:
     seconds = asking.settings.explore.max_seconds
     return Limits(
         max_calls=_MAX_CALLS,
         max_seconds=float("inf") if seconds is None else seconds,
         max_seconds_per_call=asking.settings.model.timeout_seconds * (1 + asking.settings.model.retries),
-        offer=offer,
+        offer=watch.offer,
+        first_calls=watch.first_calls,
     )
 
 
@@ -203,11 +205,12 @@ class _Watch:
 
     ``until_nothing_new``: there is no answer before a search that shows no new entry with the very text it was for. It
     is the instruction of MemGPT's task, not to stop before a value was verified to be no key, which small models do not
-    follow of themselves.
+    follow of themselves. ``looked_up``: what recall storage is searched for before the model is asked, if anything.
     """
 
     pieces: Sequence[_Piece]
     until_nothing_new: bool
+    looked_up: str
     steps: list[TraceStep] = field(default_factory=list)
     _session: Session | None = None
     _calls: int = 0
@@ -215,6 +218,12 @@ class _Watch:
     _may_answer: bool = False
     _hits: dict[int, None] = field(default_factory=dict)
     _queued: dict[int, None] = field(default_factory=dict)
+
+    def first_calls(self, session: Session) -> Sequence[Call]:
+        """The search that the program makes."""
+        self._session = session
+        search = (one for one in session.functions if one.name == "recall_search" and self.looked_up)
+        return [Call(one, {"query": self.looked_up, "cursor": ""}, heartbeat=True) for one in search]
 
     def offer(self, session: Session) -> Sequence[Function]:
         """No answer before a search; nothing but the answer at the end, or where the same is searched again."""

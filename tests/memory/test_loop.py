@@ -13,11 +13,11 @@ from memory_doubles import NOON, LetterEmbedder, ScriptedModel, Summariser, agen
 
 from memory import events
 from memory.errors import BlockConflictError, FunctionError, ModelSilentError, UnusableReplyError
-from memory.functions import Arguments, Function, Parameter, Result, describe, parse_call, reply_schema
+from memory.functions import Arguments, Call, Function, Parameter, Result, describe, parse_call, reply_schema
 from memory.loop import Limits, Stop, turn
 from memory.memory_functions import memory_functions
 from memory.records import Block, Kind, Search, Shelf
-from memory.session import open_session
+from memory.session import Session, open_session
 from memory.storage import Storage
 
 APPEND = {"function": "working_append", "block": "human", "text": "Name: Ana"}
@@ -49,6 +49,24 @@ async def test_a_conversation_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert json.dumps(say("Hello Ana!")) in model.last_shown
     kinds = [item.kind for item in again.storage.state("ana").queue]
     assert kinds == [Kind.USER_MESSAGE, Kind.CALL, Kind.RESULT, Kind.REPLY, Kind.USER_MESSAGE, Kind.REPLY]
+
+
+async def test_calls_of_the_program_come_before_the_models_first(tmp_path: Path) -> None:
+    model = ScriptedModel(replies(say("Your cat is Tom.")))
+    agent = agent_in(tmp_path, model)
+    await turn(agent, events.user_message("My cat is Tom.", NOON))
+    made: list[str] = []
+
+    def look_up(session: Session) -> list[Call]:
+        (search,) = [one for one in session.functions if one.name == "recall_search"]
+        return [Call(search, {"query": "cat", "cursor": ""}, heartbeat=True)]
+
+    event = events.user_message("Who is Tom?", NOON)
+    limits = Limits(first_calls=look_up)
+    outcome = await turn(agent, event, limits=limits, on_call=lambda call, _: made.append(call.function.name))
+    assert (outcome.reply, outcome.calls, made) == ("Your cat is Tom.", 1, ["recall_search", "send_message"])
+    assert '"query": "cat"' in model.requests[-1][-2].content
+    assert "My cat is Tom." in model.requests[-1][-1].content
 
 
 async def test_events_of_every_kind_are_shown_for_what_they_are(tmp_path: Path) -> None:
