@@ -13,11 +13,11 @@ from graphreader.settings import DEFAULT_MODEL, ExploreSettings, SearchSettings
 class Measured:
     """How much evidence a model reads well, and how sure it has to be.
 
-    ``search_tokens``: evidence in the prompt of mode ``search``, which no model has chosen from; ``noted_tokens``: in
-    that of mode ``graph``, mostly what explorers noted; ``earlier_tokens``: of what an explorer read in earlier steps,
-    shown again beside its notes. ``least_probable``: how probable "yes, the excerpts state it"
-    must be for an answer to be given. Small models say yes to nearly everything, but less firmly where nothing states
-    it; measured by ``benchmarks.answerable`` and ``benchmarks.thresholds``.
+    ``search_tokens``: evidence in the prompt of mode ``search``, which no model has chosen from. ``noted_tokens``: in
+    that of mode ``graph``, mostly what explorers noted. ``earlier_tokens``: of what an explorer read in earlier steps,
+    shown again beside its notes. ``least_probable``: how probable "yes, the excerpts state it" must be for an answer to
+    be given; small models say yes to nearly everything, but less firmly where nothing states it (measured by
+    ``benchmarks.answerable`` and ``benchmarks.thresholds``).
     """
 
     search_tokens: int = 1800
