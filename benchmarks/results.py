@@ -4,7 +4,8 @@
 
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
 evidence read and cited, calls and tokens a question. ``--pair`` adds the paired difference of F1 between two of them
-on the questions that both were asked. Folders are named by their last part.
+on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of several. Folders are named by their
+last part.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ def by_mode(folder: Path) -> dict[str, list[Record]]:
     return modes
 
 
-def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[str, Record]:
-    run, _, mode = name.rpartition(":")
-    return {record.id: record for record in runs[run][mode]}
+def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[tuple[int, str], Record]:
+    folders, _, mode = name.rpartition(":")
+    return {(place, record.id): record for place, run in enumerate(folders.split(",")) for record in runs[run][mode]}
 
 
-def _difference(first: dict[str, Record], second: dict[str, Record]) -> list[str]:
+def _difference(first: dict[tuple[int, str], Record], second: dict[tuple[int, str], Record]) -> list[str]:
     common = [key for key in first if key in second]
     found = paired_difference([_f1(first[key]) for key in common], [_f1(second[key]) for key in common])
     spread = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
