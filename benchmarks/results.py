@@ -57,6 +57,9 @@ def by_mode(folder: Path) -> dict[str, list[Record]]:
 
 def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[tuple[int, str], Record]:
     folders, _, mode = name.rpartition(":")
+    missing = [run for run in folders.split(",") if mode not in runs.get(run, {})]
+    if missing:
+        raise SystemExit(f"There is no mode {mode!r} in {', '.join(missing)}: name FOLDER:MODE of the table above.")
     return {(place, record.id): record for place, run in enumerate(folders.split(",")) for record in runs[run][mode]}
 
 
