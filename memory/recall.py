@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -48,6 +49,9 @@ async def embed_new(session: Session) -> str:
 async def ranking(session: Session, shelf: Shelf, query: str, through: int) -> tuple[list[int], str]:
     """All items up to ``through`` that hold the query, the newest first, then those that hold some of its words or mean
     something similar; and, if meanings could not be compared, why.
+
+    Where an identifier or an amount stands as it is, its parts and its meaning are not searched for: in a table of
+    identifiers ``4be5`` of one stands in others as well, and a model takes those for hits.
     """
     storage, name = session.agent.storage, session.agent.name
 
@@ -55,7 +59,7 @@ async def ranking(session: Session, shelf: Shelf, query: str, through: int) -> t
         return await asyncio.to_thread(storage.find, name, Search(shelf, phrase, words, through=through))
 
     exact = await find(phrase=query)
-    if not query:
+    if not query or (exact and _is_one_sign(query)):
         return exact, ""
     lists = [await find(words=query)]
     problem = ""
@@ -73,6 +77,11 @@ async def ranking(session: Session, shelf: Shelf, query: str, through: int) -> t
                 problem = f"The embedder failed ({type(error).__name__}: {error})."
     found = set(exact)
     return exact + [number for number in _fused(lists) if number not in found], problem
+
+
+def _is_one_sign(query: str) -> bool:
+    """Whether it is one word with digits or marks in it, like ``b62acdc6-db88`` or ``$1,234.5``."""
+    return not re.search(r"\s", query.strip()) and not query.strip().isalpha()
 
 
 def _fused(lists: Sequence[Sequence[int]]) -> list[int]:

@@ -103,6 +103,23 @@ async def test_meaning_adds_to_words_and_pages_stay_complete(tmp_path: Path) -> 
     assert len(numbers) == len(set(numbers)) == pages[0]["found"]
 
 
+@pytest.mark.parametrize("embedder", [None, LetterEmbedder()])
+async def test_an_identifier_is_found_alone_and_its_parts_only_where_it_is_not(tmp_path: Path, embedder: Any) -> None:
+    agent = agent_of(tmp_path, embedder=embedder)
+    one, other = "b62acdc6-db88-4be5-a82d-f347d1a528fc", "49cd3619-c4a9-4be5-9dc6-8d2b4edd34f1"
+    insert(
+        agent.storage, f"a key: {one}", f"another: {other}", "it cost $1,234.5", "and $1,234.9", "4be5 runs", "he ran"
+    )
+
+    async def found(query: str) -> list[int]:
+        return [number for number, _ in joined(await all_pages(agent, query, Shelf.RECALL), "message")]
+
+    assert await found(one) == [1]
+    assert await found("$1,234.5") == [3]
+    assert set(await found("00000000-4be5")) >= {1, 2, 5}
+    assert set(await found(f"{one} runs")) >= {1, 2, 5}
+
+
 async def test_a_failing_embedder_is_said_and_words_still_find(tmp_path: Path) -> None:
     embedder = LetterEmbedder()
     agent = agent_of(tmp_path, embedder=embedder)
