@@ -3,9 +3,9 @@
     python -m benchmarks.results FOLDER... [--pair FOLDER:MODE FOLDER:MODE]...
 
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
-evidence read and cited, calls and tokens a question. ``--pair`` adds the paired difference of F1 between two of them
-on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of several. Folders are named by their
-last part.
+evidence read, noted (where there are explorers) and cited, calls and tokens a question. ``--pair`` adds the paired
+difference of F1 between two of them on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
+several. Folders are named by their last part.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from graphreader.evaluate.record import Record
 #: The unit of gold evidence that is shown, the finest that a dataset has.
 _UNITS = ("sentence", "turn", "passage", "page")
 _HEADINGS = (
-    "run", "mode", "n", "F1", "exact", "answerable", "read", "cited", "quotes hold gold", "calls", "prompt (cached)",
-    "reply",
+    "run", "mode", "n", "F1", "exact", "answerable", "quotes hold gold", "calls", "prompt (cached)", "reply",
 )  # fmt: skip
+#: Of evidence, shown before the quotes.
+_STAGES = ("read", "noted", "cited")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
     given = parser.parse_args(arguments)
     runs = {folder.name: by_mode(folder) for folder in given.folders}
-    print(_row(_HEADINGS))
-    print(_row(["---"] * len(_HEADINGS)))
+    of_all = [record for modes in runs.values() for records in modes.values() for record in records]
+    stages = [stage for stage in _STAGES if stage != "noted" or any("noted" in one.evidence for one in of_all)]
+    headings = [*_HEADINGS[:6], *stages, *_HEADINGS[6:]]
+    print(_row(headings))
+    print(_row(["---"] * len(headings)))
     for run, modes in runs.items():
         for mode, records in modes.items():
-            print(_row([run, mode, *_cells(records)]))
+            print(_row([run, mode, *_cells(records, stages)]))
     if given.pair:
         print(f"\n{_row(['first', 'second', 'n', 'F1 first − second', 'p'])}\n{_row(['---'] * 5)}")
     for first, second in given.pair:
@@ -74,13 +78,13 @@ def _f1(record: Record) -> float:
     return record.scores.get("f1", record.scores.get("choice", 0.0))
 
 
-def _cells(records: Sequence[Record]) -> Iterator[str]:
+def _cells(records: Sequence[Record], stages: Sequence[str]) -> Iterator[str]:
     yield str(len(records))
     yield _interval([_f1(record) for record in records])
     yield _percent([record.scores["em"] for record in records if "em" in record.scores])
     yield _percent([record.scores["answerable"] for record in records if "answerable" in record.scores])
-    yield _percent(list(_recalls(records, "read")))
-    yield _percent(list(_recalls(records, "cited")))
+    for stage in stages:
+        yield _percent(list(_recalls(records, stage)))
     held = "citation_supporting"
     yield _percent([record.scores[held] for record in records if held in record.scores])
     yield f"{_mean(records, lambda record: record.usage.get('llm_calls', 0)):.1f}"
