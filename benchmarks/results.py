@@ -1,11 +1,11 @@
 """Runs of ``graphreader evaluate`` as the tables of docs/results.md.
 
-    python -m benchmarks.results FOLDER... [--pair FOLDER:MODE FOLDER:MODE]...
+    python -m benchmarks.results FOLDER... [--answerable] [--pair FOLDER:MODE FOLDER:MODE]...
 
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
 evidence read, noted (where there are explorers) and cited, calls and tokens a question. ``--pair`` adds the paired
 difference of F1 between two of them on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
-several. Folders are named by their last part.
+several. ``--answerable`` leaves out questions that have no answer. Folders are named by their last part.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--answerable", action="store_true")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
     given = parser.parse_args(arguments)
     runs = {folder.name: by_mode(folder) for folder in given.folders}
+    if given.answerable:
+        runs = {run: {mode: _answerable(records) for mode, records in modes.items()} for run, modes in runs.items()}
     of_all = [record for modes in runs.values() for records in modes.values() for record in records]
     stages = [stage for stage in _STAGES if stage != "noted" or any("noted" in one.evidence for one in of_all)]
     headings = [*_HEADINGS[:6], *stages, *_HEADINGS[6:]]
@@ -57,6 +60,10 @@ def by_mode(folder: Path) -> dict[str, list[Record]]:
     for record in read_records(folder):
         modes.setdefault(record.mode, []).append(record)
     return modes
+
+
+def _answerable(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.gold_answerable]
 
 
 def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[tuple[int, str], Record]:
