@@ -274,7 +274,9 @@ _HIDDEN = frozenset({"evidence", "found", "notes", "run", "shown"})
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return "; ".join(str(item) for item in value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _count(number: int, noun: str) -> str:
