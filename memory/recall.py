@@ -80,8 +80,12 @@ async def ranking(session: Session, shelf: Shelf, query: str, through: int) -> t
 
 
 def _is_one_sign(query: str) -> bool:
-    """Whether it is one word with digits or marks in it, like ``b62acdc6-db88`` or ``$1,234.5``."""
-    return not re.search(r"\s", query.strip()) and not query.strip().isalpha()
+    """Whether it is one word with digits or marks in it, like ``b62acdc6-db88`` or ``$1,234.5``.
+
+    A sentence of a script without spaces is none, though it ends in a mark.
+    """
+    word = query.strip()
+    return word.isascii() and not word.isalpha() and not re.search(r"\s", word)
 
 
 def _fused(lists: Sequence[Sequence[int]]) -> list[int]:

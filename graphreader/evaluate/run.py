@@ -24,6 +24,7 @@ from graphreader.evaluate.record import Record
 from graphreader.evaluate.replies import opened_cache
 from graphreader.evaluate.runner import Bench, Job, OnRecord, ask_all
 from graphreader.evaluate.summary import summary_of
+from graphreader.llm.measured import measured_of
 from graphreader.records import Mode, Usage
 from graphreader.settings import ModelSettings
 
@@ -124,7 +125,9 @@ def evaluate(
     with RunFolder(Path(out)) as folder:
         model_name = reader.run(_name_of_model)
         judge = options.judge.name if options.judge is not None else None
-        fixed = {"model": model_name, "limit": limit, "seed": seed, "facts": facts, "judge": judge}
+        # What settings leave open is taken by the model, and a later version may have measured it anew.
+        taken = asdict(measured_of(model_name))
+        fixed = {"model": model_name, "measured": taken, "limit": limit, "seed": seed, "facts": facts, "judge": judge}
         folder.settle(identity_of(cases, reader.settings, **fixed), {"versions": versions()})
         folder.drop_half_line()
         records = _known(folder, options)

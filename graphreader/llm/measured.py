@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ class Measured:
 
     search_tokens: int = 1800
     noted_tokens: int = 1800
-    earlier_tokens: int = sys.maxsize
+    earlier_tokens: int = 1_000_000  # all that any window holds
     least_probable: float = 0.5
 
 

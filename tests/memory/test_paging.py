@@ -120,6 +120,13 @@ async def test_an_identifier_is_found_alone_and_its_parts_only_where_it_is_not(t
     assert set(await found(f"{one} runs")) >= {1, 2, 5}
 
 
+async def test_a_question_of_a_script_without_spaces_is_no_identifier(tmp_path: Path) -> None:
+    agent = agent_of(tmp_path)
+    insert(agent.storage, "谁救了船长？", "约纳斯救了船长。")
+    hits = joined(await all_pages(agent, "谁救了船长？", Shelf.RECALL), "message")
+    assert [number for number, _ in hits] == [1, 2]
+
+
 async def test_a_failing_embedder_is_said_and_words_still_find(tmp_path: Path) -> None:
     embedder = LetterEmbedder()
     agent = agent_of(tmp_path, embedder=embedder)

@@ -17,6 +17,7 @@ from graphreader.errors import GraphReaderError, MissingDependencyError, ModelRe
 from graphreader.evaluate.folder import read_records
 from graphreader.evaluate.modes import MODES
 from graphreader.evaluate.run import Options, Watch, evaluate, read_run
+from graphreader.settings import DEFAULT_MODEL
 
 from .conftest import SCRIPT, OpenReader, mill_dataset
 
@@ -274,8 +275,9 @@ def test_more_modes_join_a_run(open_reader: OpenReader, tmp_path: Path) -> None:
             "settings.search.max_prompt_tokens: None there, 900 here",
         ),
         ({"name": "other"}, "model: scripted there, other here"),
+        ({"name": DEFAULT_MODEL}, "measured.search_tokens: 1800 there, 600 here"),
     ],
-    ids=["limit", "seed", "dataset", "settings", "model"],
+    ids=["limit", "seed", "dataset", "settings", "model", "measured"],
 )
 def test_other_settings_in_the_same_folder_are_refused(
     open_reader: OpenReader, tmp_path: Path, change: dict[str, Any], words: str
