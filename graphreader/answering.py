@@ -18,7 +18,7 @@ from graphreader.agent.whole import read_whole
 from graphreader.errors import BadModelOutputError, DocumentsTooLongError
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
-from graphreader.llm.gate import Gate, Limits
+from graphreader.llm.gate import Gate, question_gate
 from graphreader.llm.measured import search_tokens
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import Answer, Citation, Document, Mode, StoppedBy, TraceStep
@@ -65,7 +65,7 @@ async def answer_question(
     reranker: Reranker | None = None,
 ) -> tuple[Answer, list[str]]:
     """The answer, and the ids of the chunks that were read on the way. Raises ``ModelError``."""
-    gate = Gate(model, Limits(settings.explore.max_total_tokens, settings.explore.max_seconds))
+    gate = question_gate(model, settings)
     documents = Documents(library, document_ids)
     if mode is Mode.FULL and not settings.full.allow_part:
         return await _by_whole(library, gate, question, documents, None, settings, on_step), []

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from graphreader.library.protocol import Library
 
 _RUN, _NAMESPACE = "reading sources", "process"
@@ -97,18 +99,8 @@ class Reading:
 def _unread(library: Library) -> Iterator[int]:
     """What each process that is still alive has to read; those that were killed no longer count."""
     for process, unread in library.run_records(_RUN, _NAMESPACE).items():
-        if _is_alive(int(process)):
+        if psutil.pid_exists(int(process)):
             yield int(json.loads(unread))
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _count(number: int, noun: str) -> str:

@@ -34,6 +34,13 @@ class ModelSettings(_Group):
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     timeout_seconds: float = Field(default=600.0, gt=0, description="For one call; long prompts on a CPU take minutes.")
     retries: int = Field(default=2, ge=0, le=10, description="Further tries after a failed call.")
+    least_probable: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="An answer is given where the model holds it at least so probable that the documents state it; "
+        "none: 0.5, and 0.94 for the packaged model.",
+    )
     concurrency: int = Field(default=8, ge=1, description="Calls under way at once.")
     cache_salt: SecretStr | None = Field(
         default=None,

@@ -11,7 +11,6 @@ from typing import Any
 from graphreader.agent.evidence import Excerpt, cite, grouped, one_line, share, support
 from graphreader.agent.schemas import AnswerReply, answer_schema
 from graphreader.llm.gate import Gate
-from graphreader.llm.measured import measured_of
 from graphreader.records import Chunk, Citation, Document
 from prompts import Prompt, render
 
@@ -62,7 +61,7 @@ async def conclude(
     probability = weights.get("yes")
     if reply.answerable == "no" or not answer:
         return Conclusion(NOT_SAID, False, (), probability=probability)
-    if weights.get("yes", 1.0) < measured_of(gate.model.name).least_probable:
+    if weights.get("yes", 1.0) < gate.least_probable:
         guess = f"The model's guess, of which it was not sure enough: {answer}"
         return Conclusion(NOT_SAID, False, (), (guess,), probability)
     named = [numbered[number - 1] for number in dict.fromkeys(reply.excerpts) if 1 <= number <= len(numbered)]

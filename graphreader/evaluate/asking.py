@@ -11,7 +11,7 @@ from graphreader.evaluate.memories import Memories
 from graphreader.evaluate.names_index import NamesIndex
 from graphreader.library.protocol import Library
 from graphreader.llm.embed import Embedder
-from graphreader.llm.gate import Gate, Limits
+from graphreader.llm.gate import Gate, question_gate
 from graphreader.llm.protocol import ChatModel
 from graphreader.records import TraceStep, Usage
 from graphreader.search.rerank import Reranker
@@ -46,8 +46,7 @@ class Asking:
 
     def gate(self) -> Gate:
         """Access to the model within the limits of the settings."""
-        explore = self.settings.explore
-        return Gate(self.model, Limits(explore.max_total_tokens, explore.max_seconds))
+        return question_gate(self.model, self.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from graphreader.errors import BadModelOutputError, ContextTooLongError
+from graphreader.llm.measured import measured_of
 from graphreader.llm.protocol import ChatModel, JsonSchema, Message
 from graphreader.records import StoppedBy, Usage
+from graphreader.settings import Settings
 from prompts import Prompt
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
@@ -30,10 +32,14 @@ class Limits:
 
 
 class Gate:
-    """Model access for one run (one question, or one indexing): holds the run's limits and adds up its usage."""
+    """Model access for one run (one question, or one indexing): holds the run's limits and adds up its usage.
 
-    def __init__(self, model: ChatModel, limits: Limits | None = None) -> None:
+    ``least_probable`` is how sure the model must be of what it says that the documents state; see ``Measured``.
+    """
+
+    def __init__(self, model: ChatModel, limits: Limits | None = None, least_probable: float | None = None) -> None:
         self.model = model
+        self.least_probable = measured_of(model.name).least_probable if least_probable is None else least_probable
         self._limits = limits or Limits()
         self._started = time.monotonic()
         self._usage = Usage()
@@ -115,6 +121,12 @@ class Gate:
             f"The model {self.model.name!r} answered twice with something that does not fit the schema ({problem}). "
             "Does the endpoint support response_format json_schema? If it does, use a larger model."
         )
+
+
+def question_gate(model: ChatModel, settings: Settings) -> Gate:
+    """Access for one question, within what the settings allow it."""
+    explore = settings.explore
+    return Gate(model, Limits(explore.max_total_tokens, explore.max_seconds), settings.model.least_probable)
 
 
 def _messages(prompt: Prompt) -> list[Message]:

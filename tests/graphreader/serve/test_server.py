@@ -210,7 +210,7 @@ def test_somebody_elses_server_at_the_port_is_told_apart(paths: ServerPaths) -> 
 
 def test_without_vllm_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'graphreader-cited\[(cpu|gpu)\]'"):
+    with pytest.raises(MissingDependencyError, match=r"vllm.*run `make setup`"):
         launch.plan_vllm("tiny", ServeOptions())
 
 
