@@ -93,7 +93,11 @@ class ModelError(GraphReaderError):
 
 
 class ModelUnreachableError(ModelError):
-    """Nobody answers at the endpoint, or it took longer than the timeout."""
+    """Nobody answers at the endpoint."""
+
+
+class ModelTimeoutError(ModelUnreachableError):
+    """A reply took longer than the timeout, which says more of the prompt than of the endpoint."""
 
 
 class ModelRefusedError(ModelError):

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
-from graphreader.errors import ContextTooLongError, ModelError, ModelRefusedError, ModelUnreachableError
+from graphreader.errors import (
+    ContextTooLongError,
+    ModelError,
+    ModelRefusedError,
+    ModelTimeoutError,
+    ModelUnreachableError,
+)
 from graphreader.llm.choices import field_probabilities
 from graphreader.llm.protocol import JsonSchema, Message, OnText, Reply
 from graphreader.llm.tokens import TokenCounter
@@ -198,7 +204,7 @@ class OpenAIChatModel:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            return ModelUnreachableError(
+            return ModelTimeoutError(
                 f"No reply from {self._base_url} within {self._settings.timeout_seconds:g} s. "
                 "Raise the setting model.timeout_seconds, or send shorter prompts."
             )
@@ -229,7 +235,7 @@ async def served_context_tokens(base_url: str, api_key: str, model: str, timeout
     url = f"{base_url.rstrip('/')}/models"
     try:
         async with httpx2.AsyncClient(timeout=timeout_seconds) as client:
-            response = await client.get(url, headers={"Authorization": f"Bearer {api_key}"})
+            response = await client.get(url, headers={"Authorization": f"Bearer {api_key}"} if api_key else {})
     except httpx2.HTTPError as error:
         raise ModelUnreachableError(
             f"Nobody answers at {url} ({type(error).__name__}). Is the server running, and the setting "
@@ -239,7 +245,13 @@ async def served_context_tokens(base_url: str, api_key: str, model: str, timeout
         raise ModelRefusedError(f"{url} refused the key with status {response.status_code}. Set model.api_key.")
     if response.status_code != 200:
         return _FALLBACK_CONTEXT_TOKENS
-    served = {entry.get("id"): entry for entry in response.json().get("data", [])}
+    try:
+        served = {entry.get("id"): entry for entry in response.json().get("data", [])}
+    except (ValueError, AttributeError) as error:
+        raise ModelRefusedError(
+            f"{url} answered with something that is no list of models: is the setting model.base_url right? It mostly "
+            "ends with /v1."
+        ) from error
     if served and model not in served:
         raise ModelRefusedError(f"{base_url} does not serve {model!r} but {', '.join(sorted(served))}: set model.name.")
     return int(served.get(model, {}).get("max_model_len") or _FALLBACK_CONTEXT_TOKENS)

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import httpx2
 import pytest
 
-from graphreader.errors import ContextTooLongError, ModelRefusedError, ModelUnreachableError
-from graphreader.llm.client import OpenAIChatModel
+from graphreader.errors import ContextTooLongError, ModelRefusedError, ModelTimeoutError, ModelUnreachableError
+from graphreader.llm.client import OpenAIChatModel, served_context_tokens
 from graphreader.llm.protocol import Message
 from graphreader.llm.tokens import ByteTokenCounter
 from graphreader.settings import ModelSettings
@@ -118,7 +121,7 @@ async def test_a_time_out_names_the_setting() -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ReadTimeout("slow", request=request)
 
-    with pytest.raises(ModelUnreachableError, match=r"model\.timeout_seconds"):
+    with pytest.raises(ModelTimeoutError, match=r"model\.timeout_seconds"):
         await model(handler).complete(MESSAGES, schema=SCHEMA, max_tokens=5)
 
 
@@ -267,3 +270,44 @@ async def test_a_choice_is_sent_as_it_is_where_it_is_taken_and_other_refusals_ar
     refusing = model(lambda _: httpx2.Response(400, json={"error": {"message": "no such model"}}))
     with pytest.raises(ModelRefusedError, match="no such model"):
         await refusing.complete(MESSAGES, schema=ONE_OF_TWO, max_tokens=5)
+
+
+@contextmanager
+def listing(body: bytes) -> Iterator[tuple[str, list[str | None]]]:
+    """An endpoint that lists its models with ``body``: its base URL, and the keys it is sent."""
+    keys: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", keys
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(("key", "sent"), [("secret", "Bearer secret"), ("", None)])
+async def test_the_window_is_asked_with_the_key_where_there_is_one(key: str, sent: str | None) -> None:
+    body = json.dumps({"data": [{"id": "m", "max_model_len": 4321}]}).encode()
+    with listing(body) as (base_url, keys):
+        assert await served_context_tokens(base_url, key, "m") == 4321
+    assert keys == [sent]
+
+
+@pytest.mark.parametrize("body", [b"<!doctype html>", b"[1]", b'{"data": ["m"]}'])
+async def test_what_lists_no_models_is_no_endpoint(body: bytes) -> None:
+    with listing(body) as (base_url, _), pytest.raises(ModelRefusedError, match=r"model\.base_url right"):
+        await served_context_tokens(base_url, "", "m")
