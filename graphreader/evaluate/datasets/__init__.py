@@ -70,8 +70,10 @@ def load_dataset(
     """A dataset from its file or folder, or a generated one by its name (``needle:words=16k,n=20``).
 
     ``pooled`` asks each question of all the documents of the dataset, those of questions that ``limit`` leaves out
-    included; otherwise it is asked of its own, as published. ``limit`` takes that many questions, drawn with ``seed``
-    and kept in the order of the file: the same seed with a larger limit takes the same questions and more.
+    included; otherwise it is asked of its own, as published. A question without an answer in its own is left out of the
+    pool where another one in the same words has an answer (MuSiQue-Full): among all documents that is its answer, too.
+    ``limit`` takes that many questions, drawn with ``seed`` and kept in the order of the file: the same seed with a
+    larger limit takes the same questions and more.
 
     Raises ``DatasetError``: for an unknown format, listing what was looked for; for a malformed row, with file, line
     and field; where ``pooled`` makes no sense, as for questions that do not say which text they are about.
@@ -87,11 +89,7 @@ def load_dataset(
             _refuse_pooled(name, known.name, pooled)
         dataset = known.read(rows)
     _check_ids(name, dataset)
-    if pooled:
-        everything = tuple(dataset.documents)
-        cases = tuple(replace(case, documents=everything) for case in dataset.cases)
-        dataset = replace(dataset, cases=cases)
-    return _limited(dataset, limit, seed)
+    return drawn(_pooled(dataset) if pooled else dataset, limit, seed)
 
 
 def _refuse_pooled(name: str, kind: str, pooled: bool | None) -> None:
@@ -99,6 +97,13 @@ def _refuse_pooled(name: str, kind: str, pooled: bool | None) -> None:
         can = "; ".join(known.name for known in FORMATS if known.pools)
         problem = f"{kind} cannot be pooled: the questions do not say which text they are about"
         raise DatasetError(name, problem, f"Leave pooled out. It is for {can}.")
+
+
+def _pooled(dataset: Dataset) -> Dataset:
+    answered = {case.question for case in dataset.cases if case.answerable}
+    everything = tuple(dataset.documents)
+    cases = (case for case in dataset.cases if case.answerable or case.question not in answered)
+    return replace(dataset, cases=tuple(replace(case, documents=everything) for case in cases))
 
 
 def _files(path: Path) -> list[Path]:
@@ -139,7 +144,8 @@ def _check_ids(name: str, dataset: Dataset) -> None:
         raise DatasetError(name, f"{twice[0]!r} stands for more than one question", "Make ids unique.", field="id")
 
 
-def _limited(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+def drawn(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """``limit`` questions of a dataset, drawn with ``seed``, in its order; and the documents they are asked of."""
     cases = dataset.cases
     if limit is not None and limit < len(cases):
         order = list(range(len(cases)))

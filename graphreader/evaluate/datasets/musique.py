@@ -1,7 +1,8 @@
 """MuSiQue (https://github.com/StonyBrookNLP/musique): twenty paragraphs a question, some of them supporting.
 
-Published as JSONL; a JSON list of the same rows is read too. In the full set, questions without an answer in their
-paragraphs have ``answerable`` false. The number of hops is what the id begins with ("3hop1__...").
+Published as JSONL; a JSON list of the same rows is read too. In the full set every id stands on two rows: a question,
+and its twin, which lacks paragraphs that it needs and has ``answerable`` false. The number of hops is what the id
+begins with ("3hop1__...").
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from graphreader.evaluate.datasets.rows import Row, parse
 from graphreader.evaluate.datasets.texts import body_evidence, of_paragraph
 
 _HOPS = re.compile(r"(\d)hop")
+#: Ends the id of a question that its paragraphs do not answer, which is published under the id of its twin.
+_UNANSWERABLE = "#unanswerable"
 
 
 class _Paragraph(BaseModel):
@@ -38,7 +41,10 @@ def recognises(row: Row) -> bool:
 
 
 def read(rows: list[Row]) -> Dataset:
-    """The dataset; gold are the supporting paragraphs, the label is the number of hops."""
+    """The dataset; gold are the supporting paragraphs, the label is the number of hops.
+
+    A question that cannot be answered has no gold, whichever of its paragraphs still support a part of it.
+    """
     documents: dict[str, SourceText] = {}
     cases = []
     for row in rows:
@@ -49,7 +55,7 @@ def read(rows: list[Row]) -> Dataset:
         supporting = [of for of, part in zip(paragraphs, item.paragraphs, strict=True) if part.is_supporting]
         cases.append(
             Case(
-                item.id,
+                item.id if item.answerable else f"{item.id}{_UNANSWERABLE}",
                 item.question,
                 tuple(dict.fromkeys([item.answer, *item.answer_aliases])) if item.answerable else (),
                 tuple(dict.fromkeys(paragraph.key for paragraph in paragraphs)),

@@ -2,6 +2,7 @@
 
 Two forms: the repository (``qaps.csv`` beside ``documents.csv``; the stories that its script downloads as
 ``tmp/ID.content``, or, where none was downloaded, the summaries), and rows of the hub's viewer, which hold the text.
+``qaps.csv`` has the questions of all three sets; results are published on the test set.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from graphreader.evaluate.datasets.texts import whole_text
 from graphreader.ingest.load import load_bytes
 
 _SUMMARIES = Path("third_party/wikipedia/summaries.csv")
+_TEST = "test"
 
 
 class _CsvRow(BaseModel):
@@ -66,28 +68,39 @@ def recognises(row: Row) -> bool:
 
 
 def read(rows: list[Row]) -> Dataset:
-    """The dataset; the label is the kind of text (book or film script)."""
+    """The dataset; labels are the kind of text (book or film script) and, in the repository's form, the set.
+
+    Of rows of several sets only those of the test set count, if there are any.
+    """
     documents: dict[str, SourceText] = {}
     cases = []
     known: dict[str, _About] | None = None
-    for number, row in enumerate(rows):
+    for number, row in _reported(rows):
         if "document_id" not in row.value:
             item = parse(row, _HubRow)
-            key, kind = item.document.id, item.document.kind
-            title = item.document.summary.title
-            documents.setdefault(key, whole_text(key, title, _plain(item.document.text.encode(), key)))
+            key, labels = item.document.id, {"type": item.document.kind}
+            if key not in documents:
+                text = _plain(item.document.text.encode(), key)
+                documents[key] = whole_text(key, item.document.summary.title, text)
             question, answers = item.question.text, [answer.text for answer in item.answers]
         else:
             line = parse(row, _CsvRow)
             key, question, answers = line.document_id, line.question, [line.answer1, line.answer2]
             known = _listed(row.file.parent) if known is None else known
             about = known.get(key, _About(document_id=key))
-            kind = about.kind
+            labels = {"type": about.kind, "set": line.set}
             if key not in documents:
                 documents[key] = whole_text(key, about.wiki_title, _story(row, key, about))
         gold = tuple(dict.fromkeys(answer for answer in answers if answer))
-        cases.append(Case(f"{key}#{number}", question, gold, (key,), labels={"type": kind} if kind else {}))
+        labels = {name: value for name, value in labels.items() if value}
+        cases.append(Case(f"{key}#{number}", question, gold, (key,), labels=labels))
     return Dataset("narrativeqa", tuple(cases), documents)
+
+
+def _reported(rows: list[Row]) -> list[tuple[int, Row]]:
+    """The rows of the test set, or all where there is none of it, with their numbers in the file."""
+    numbered = list(enumerate(rows))
+    return [(number, row) for number, row in numbered if row.value.get("set") == _TEST] or numbered
 
 
 def _listed(folder: Path) -> dict[str, _About]:

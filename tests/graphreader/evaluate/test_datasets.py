@@ -27,6 +27,8 @@ from dataset_rows import (
 from graphreader.errors import DatasetError
 from graphreader.evaluate.cases import GoldEvidence, Unit, asked
 from graphreader.evaluate.datasets import load_dataset
+from graphreader.ingest.load import load_bytes
+from graphreader.records import Document
 
 #: The folder of real datasets; no part of them belongs to the repository.
 DATA = Path(os.environ.get("EVALUATION_DATA", ""))
@@ -71,14 +73,23 @@ def test_2wikimultihopqa(tmp_path: Path) -> None:
 
 
 def test_musique_with_two_paragraphs_of_one_title(tmp_path: Path) -> None:
-    unanswerable = {**MUSIQUE, "id": "2hop__1_2", "answerable": False}
-    dataset = load_dataset(write(tmp_path / "musique.jsonl", [MUSIQUE, unanswerable]))
-    answered, unanswered = dataset.cases
-    assert answered.answers == ("Steve Hillage", "Hillage")
-    assert answered.labels == {"hops": "3"}
-    assert len(answered.documents) == 2
-    assert gold(dataset, answered, Unit.PASSAGE) == ["Green is an album."]
-    assert (unanswered.answerable, unanswered.answers, unanswered.evidence) == (False, (), ())
+    dataset = load_dataset(write(tmp_path / "musique.jsonl", [MUSIQUE]))
+    (case,) = dataset.cases
+    assert case.answers == ("Steve Hillage", "Hillage")
+    assert case.labels == {"hops": "3"}
+    assert len(case.documents) == 2
+    assert gold(dataset, case, Unit.PASSAGE) == ["Green is an album."]
+
+
+def test_full_musique_has_each_id_on_two_rows(tmp_path: Path) -> None:
+    lacking = [{**MUSIQUE["paragraphs"][0], "is_supporting": True}]
+    path = write(tmp_path / "full.jsonl", [{**MUSIQUE, "answerable": False, "paragraphs": lacking}, MUSIQUE])
+    twin, answered = load_dataset(path).cases
+    assert (answered.id, twin.id) == (MUSIQUE["id"], f"{MUSIQUE['id']}#unanswerable")
+    assert (twin.question, twin.labels) == (answered.question, answered.labels)
+    assert (twin.answerable, twin.answers, twin.evidence, len(twin.documents)) == (False, (), (), 1)
+    pooled = load_dataset(path, pooled=True)
+    assert [case.id for case in pooled.cases] == [answered.id]
 
 
 def test_squad_and_its_flat_rows(tmp_path: Path) -> None:
@@ -126,6 +137,35 @@ def test_longbench(tmp_path: Path) -> None:
         load_dataset(write(tmp_path / "lcc.jsonl", [{**LONGBENCH, "input": "", "dataset": "lcc"}]))
 
 
+@pytest.mark.parametrize(
+    ("task", "given", "words"),
+    [
+        ("passage_retrieval_en", "The abstract is about a lamp.", "Which paragraph"),
+        ("passage_retrieval_zh", "摘要说的是灯。", "哪个段落"),
+        ("trec", "Question: Who lit the lamp ?\nType:", "type"),
+        ("trec_e", "Question: Who lit the lamp ?\nType:", "type"),
+        ("lsht", "新闻内容：灯亮了。\n类别：", "类别"),
+        ("samsum", "Dialogue: Ann: The lamp is lit.\nSummary:", "Summarise"),
+    ],
+)
+def test_longbench_says_what_to_do_with_an_input_that_asks_nothing(
+    tmp_path: Path, task: str, given: str, words: str
+) -> None:
+    row = {**LONGBENCH, "dataset": task, "input": f"{given}\n"}
+    (case,) = load_dataset(write(tmp_path / "task.jsonl", [row])).cases
+    instruction, _, put = case.question.partition("\n\n")
+    assert words in instruction
+    assert put == given
+    with pytest.raises(DatasetError, match=f"'{task}' asks no question"):
+        load_dataset(write(tmp_path / "empty.jsonl", [{**row, "input": ""}]))
+
+
+@pytest.mark.parametrize(("languages", "language"), [("zh zh en", "zh"), ("zh en", "zh"), ("zh en en", "en")])
+def test_longbench_has_the_language_of_most_rows(tmp_path: Path, languages: str, language: str) -> None:
+    rows = [{**LONGBENCH, "_id": str(at), "language": of} for at, of in enumerate(languages.split())]
+    assert load_dataset(write(tmp_path / "rows.jsonl", rows)).language == language
+
+
 def test_longbench_v2(tmp_path: Path) -> None:
     dataset = load_dataset(write(tmp_path / "data.json", [LONGBENCH_V2]))
     (case,) = dataset.cases
@@ -160,6 +200,18 @@ def test_narrativeqa_from_the_hub(tmp_path: Path) -> None:
     assert dataset.documents[case.documents[0]].text == "INT. ROOM. Hal waits."
 
 
+def test_narrativeqa_reads_a_story_once_for_all_its_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def load(data: bytes, name: str) -> Document:
+        read.append(name)
+        return load_bytes(data, name)
+
+    monkeypatch.setattr("graphreader.evaluate.datasets.narrativeqa.load_bytes", load)
+    dataset = load_dataset(write(tmp_path / "rows.jsonl", [NARRATIVE_HUB, NARRATIVE_HUB]))
+    assert (len(dataset.cases), read) == (2, [NARRATIVE_HUB["document"]["id"]])
+
+
 def narrative_repository(folder: Path, with_stories: bool) -> Path:
     write(folder / "documents.csv", [{"document_id": "d1", "set": "test", "kind": "gutenberg", "wiki_title": "A tale"}])
     write(
@@ -178,9 +230,29 @@ def narrative_repository(folder: Path, with_stories: bool) -> Path:
 def test_narrativeqa_from_its_repository(tmp_path: Path, with_stories: bool, text: str) -> None:
     dataset = load_dataset(narrative_repository(tmp_path, with_stories))
     (case,) = dataset.cases
-    assert (case.answers, case.labels) == (("A bird", "Birds"), {"type": "gutenberg"})
+    assert (case.answers, case.labels) == (("A bird", "Birds"), {"type": "gutenberg", "set": "test"})
     document = dataset.documents["d1"]
     assert (document.title, document.text.strip()) == ("A tale", text)
+
+
+def test_narrativeqa_is_the_test_set_unless_the_file_has_none_of_it(tmp_path: Path) -> None:
+    sets = ["train", "test", "valid", "test"]
+    asked_of = {"question": "What sings?", "answer1": "A bird", "answer2": "Birds"}
+    rows = [{"document_id": f"d{at}", "set": name, **asked_of} for at, name in enumerate(sets)]
+    write(tmp_path / "documents.csv", [{"document_id": row["document_id"], "kind": "movie"} for row in rows])
+    # Only the stories that are asked about have to be there.
+    for number in (1, 3):
+        story = tmp_path / f"tmp/d{number}.content"
+        story.parent.mkdir(exist_ok=True)
+        story.write_text("A bird sings.")
+    write(tmp_path / "qaps.csv", rows)
+    dataset = load_dataset(tmp_path)
+    assert [case.id for case in dataset.cases] == ["d1#1", "d3#3"]
+    assert list(dataset.documents) == ["d1", "d3"]
+    for number in (0, 2):
+        (tmp_path / f"tmp/d{number}.content").write_text("A bird sings.")
+    others = load_dataset(write(tmp_path / "others.csv", [rows[0], rows[2]]))
+    assert [case.labels["set"] for case in others.cases] == ["train", "valid"]
 
 
 def test_fairytaleqa_from_its_repository(tmp_path: Path) -> None:
@@ -278,6 +350,15 @@ def test_locomo(tmp_path: Path) -> None:
     ]
     assert (first.labels, second.answers) == ({"type": "multi-hop"}, ("2023",))
     assert (adversarial.answerable, adversarial.answers, adversarial.evidence) == (False, (), ())
+
+
+def test_locomo_scores_what_stands_before_the_reason_in_category_3(tmp_path: Path) -> None:
+    questions = [
+        {"question": "Would she sail?", "answer": "Likely no; the sea scares her", "category": 3},
+        {"question": "What did she buy?", "answer": "a kite; a lamp", "category": 1},
+    ]
+    dataset = load_dataset(write(tmp_path / "locomo.json", [{**LOCOMO, "qa": questions}]))
+    assert [case.answers for case in dataset.cases] == [("Likely no",), ("a kite; a lamp",)]
 
 
 @needs_data
