@@ -5,7 +5,8 @@
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
 evidence read, noted (where there are explorers) and cited, calls and tokens a question. ``--pair`` adds the paired
 difference of F1 between two of them on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
-several. ``--answerable`` leaves out questions that have no answer. Folders are named by their last part.
+several, in the same order on both sides. ``--answerable`` leaves out questions that have no answer. Folders are named
+by their last part, with those before it where that is the same.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from graphreader.evaluate.folder import read_records
+from graphreader.errors import GraphReaderError
 from graphreader.evaluate.metrics.statistics import bootstrap_interval, paired_difference
 from graphreader.evaluate.record import Record
+from graphreader.evaluate.report.compare import short_names
+from graphreader.evaluate.run import read_run
+from graphreader.evaluate.summary import by_mode
 
+#: A question: the place of its folder among those joined, its id and its words. Ids alone are 1, 2, ... in many sets.
+_Asked = tuple[int, str, str]
 #: The unit of gold evidence that is shown, the finest that a dataset has.
 _UNITS = ("sentence", "turn", "passage", "page")
 _HEADINGS = (
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--answerable", action="store_true")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
     given = parser.parse_args(arguments)
-    runs = {folder.name: by_mode(folder) for folder in given.folders}
+    runs = _runs(given.folders)
     if given.answerable:
         runs = {run: {mode: _answerable(records) for mode, records in modes.items()} for run, modes in runs.items()}
     of_all = [record for modes in runs.values() for records in modes.values() for record in records]
@@ -54,28 +60,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def by_mode(folder: Path) -> dict[str, list[Record]]:
-    """The records of a run by their modes."""
-    modes: dict[str, list[Record]] = {}
-    for record in read_records(folder):
-        modes.setdefault(record.mode, []).append(record)
-    return modes
+def _runs(given: Sequence[Path]) -> dict[str, dict[str, list[Record]]]:
+    """The records of each mode of each run, by the run's name in the tables."""
+    folders = list(dict.fromkeys(folder.resolve() for folder in given))
+    try:
+        found = [by_mode(read_run(folder).records) for folder in folders]
+    except GraphReaderError as error:
+        raise SystemExit(str(error)) from error
+    return dict(zip(short_names(folders), found, strict=True))
 
 
 def _answerable(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if record.gold_answerable]
 
 
-def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[tuple[int, str], Record]:
+def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[_Asked, Record]:
     folders, _, mode = name.rpartition(":")
     missing = [run for run in folders.split(",") if mode not in runs.get(run, {})]
     if missing:
         raise SystemExit(f"There is no mode {mode!r} in {', '.join(missing)}: name FOLDER:MODE of the table above.")
-    return {(place, record.id): record for place, run in enumerate(folders.split(",")) for record in runs[run][mode]}
+    return {
+        (place, record.id, record.question): record
+        for place, run in enumerate(folders.split(","))
+        for record in runs[run][mode]
+    }
 
 
-def _difference(first: dict[tuple[int, str], Record], second: dict[tuple[int, str], Record]) -> list[str]:
+def _difference(first: dict[_Asked, Record], second: dict[_Asked, Record]) -> list[str]:
     common = [key for key in first if key in second]
+    if not common:
+        return ["0", "", ""]
     found = paired_difference([_f1(first[key]) for key in common], [_f1(second[key]) for key in common])
     spread = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
     return [str(len(common)), spread, f"{found.p_value:.3f}"]
@@ -87,6 +101,9 @@ def _f1(record: Record) -> float:
 
 def _cells(records: Sequence[Record], stages: Sequence[str]) -> Iterator[str]:
     yield str(len(records))
+    if not records:
+        yield from [""] * (len(_HEADINGS) + len(stages) - 3)
+        return
     yield _interval([_f1(record) for record in records])
     yield _percent([record.scores["em"] for record in records if "em" in record.scores])
     yield _percent([record.scores["answerable"] for record in records if "answerable" in record.scores])

@@ -49,7 +49,7 @@ def mean_of(records: Sequence[Record], value: Callable[[Record], float | None]) 
     found = [(record, held) for record in records if (held := value(record)) is not None]
     answered = [held for record, held in found if not record.failed]
     interval = asdict(bootstrap_interval([held for _, held in found]))
-    return _rounded(interval) | {
+    return rounded(interval) | {
         "n_answered": len(answered),
         "mean_answered": round(statistics.fmean(answered), 4) if answered else None,
     }
@@ -60,7 +60,7 @@ def _score(name: str) -> Callable[[Record], float | None]:
 
 
 def _evidence(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """Recall at each stage, by unit; a question that failed before a stage has no part in its mean."""
+    """Recall at each stage, by unit, over the questions that have gold evidence."""
     found: dict[str, dict[str, Any]] = {}
     for stage in STAGES:
         units = dict.fromkeys(unit for record in records for unit in record.evidence.get(stage, {}))
@@ -89,5 +89,6 @@ def cost_of(records: Sequence[Record]) -> dict[str, Any]:
     return cost
 
 
-def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, fractions with four digits."""
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}

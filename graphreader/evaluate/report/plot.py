@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 14, 46
 #: A label's letter, in units of the drawing: enough for most fonts at 12 units.
-_LETTER, _LINE = 6.7, 15
+_LETTER, _LINE = 7.2, 15
 _RADIUS = 5
 
 
@@ -127,7 +127,10 @@ def _labels(points: Sequence[Point], scale: _Scale) -> Iterator[str]:
             near = box.left if box.left > x else min(box.right, max(x, box.left))
             middle = (box.top + box.bottom) / 2
             yield f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{near:.1f}" y2="{middle:.1f}"/>'
-        yield f'<text class="label" x="{box.left:.1f}" y="{box.bottom - 4:.1f}">{escape(point.label)}</text>'
+        # Letters may be wider than was reckoned: a name ends where it must, beside its point, and grows away from it.
+        at, anchor = (box.right, "end") if box.right <= x else (box.left, "start")
+        place = f'x="{at:.1f}" y="{box.bottom - 4:.1f}" text-anchor="{anchor}"'
+        yield f'<text class="label" {place}>{escape(point.label)}</text>'
 
 
 def _candidates(x: float, y: float, length: float, scale: _Scale) -> Iterator[_Box]:

@@ -97,7 +97,9 @@ def _detail(step: Mapping[str, Any]) -> str:
     words = []
     for name, value in detail.items():
         if name in _PLACES and isinstance(value, list):
-            words.append(f"{name}: {len(value)} places")
+            words.append(f"{name}: {len(value)} place{'' if len(value) == 1 else 's'}")
+        elif isinstance(value, float):
+            words.append(f"{name}: {value:.3g}")
         else:
             told = "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)
             words.append(f"{name}: {_cut(told, _MAX_DETAIL)}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from graphreader.errors import GraphReaderError
 from graphreader.evaluate.folder import write_json
@@ -43,7 +44,7 @@ def write_report(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
 
     Raises ``GraphReaderError`` for a folder that holds no run, and where ``out`` cannot be written to.
     """
-    runs = [read_run(folder) for folder in dict.fromkeys(folders)]
+    runs = [read_run(folder) for folder in {folder.resolve(): folder for folder in folders}.values()]
     rows = compared(runs)
     data = report_data(runs, rows)
     try:
@@ -58,10 +59,13 @@ def write_report(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
 def page_of(rows: Sequence[Compared], data: Mapping[str, Any]) -> str:
     """The page. Whatever comes from documents, questions or models enters as text and is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "number": _number, "breakable": _breakable}
+    environment.filters |= {"percent": _percent, "number": _number, "chance": _chance, "breakable": _breakable}
     points = [_point(row) for row in rows if "score" in row.summary["scores"]]
     numbered = [replace(point, label=str(number)) for number, point in enumerate(points, start=1)]
     units = dict.fromkeys(unit for row in rows for stage in row.summary["evidence"].values() for unit in stage)
+    comparisons = [pair | {"measured": _measured(pair)} for pair in data["comparisons"]]
+    leading = _leading(rows, comparisons)
+    recalls = [_recall_name(stage, unit) for unit in units for stage in STAGES]
     # The drawings and the style are made here and hold only what was escaped: they are markup.
     return (
         environment.from_string(_asset("report.html")).render(
@@ -72,7 +76,13 @@ def page_of(rows: Sequence[Compared], data: Mapping[str, Any]) -> str:
             columns={
                 name: title for name, title in _COLUMNS.items() if any(name in row.summary["scores"] for row in rows)
             },
-            comparisons=data["comparisons"],
+            comparisons=comparisons,
+            leading=list(leading.values()),
+            first_pairs=[pair for pair in comparisons if leading[pair["dataset"]] in (pair["first"], pair["second"])],
+            measures={
+                "scores": _held(comparisons, "scores", _COLUMNS.values()),
+                "evidence": _held(comparisons, "evidence", recalls),
+            },
             groups=data["groups"],
             stages=STAGES,
             units=list(units),
@@ -94,13 +104,48 @@ def _point(row: Compared) -> Point:
     return Point(row.name, row.name, tokens, score["mean"], score["low"], score["high"])
 
 
+def _measured(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the two differ by besides the main score, by the names of the page."""
+    return {
+        "scores": {_COLUMNS[name]: found for name, found in pair["scores"].items() if name in _COLUMNS},
+        "evidence": {
+            _recall_name(stage, unit): found
+            for stage, units in pair["evidence"].items()
+            for unit, found in units.items()
+        },
+    }
+
+
+def _recall_name(stage: str, unit: str) -> str:
+    return f"{unit}s {stage}"
+
+
+def _held(comparisons: Sequence[Mapping[str, Any]], kind: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that any two runs are compared by."""
+    return [name for name in names if any(name in pair["measured"][kind] for pair in comparisons)]
+
+
+def _leading(rows: Sequence[Compared], comparisons: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of each dataset the first run that any other is compared with."""
+    paired = {name for pair in comparisons for name in (pair["first"], pair["second"])}
+    found: dict[str, str] = {}
+    for row in rows:
+        if row.name in paired:
+            found.setdefault(row.dataset, row.name)
+    return found
+
+
+def _chance(p_value: float) -> str:
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def _breakable(name: str) -> str:
-    """A run's name with a place to break its line behind the folder."""
-    return name.replace("/", "/\u200b")
+def _breakable(name: str) -> Markup:
+    """A name with places to break its line, which a copy of it has not: behind folders, settings and words."""
+    return Markup(re.sub(r"/|_|\.(?!\d)", r"\g<0><wbr>", str(escape(name))))
 
 
 def _number(value: float) -> str:

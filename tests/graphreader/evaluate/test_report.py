@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 from graphreader import Settings
 from graphreader.errors import GraphReaderError, ModelRefusedError
 from graphreader.evaluate.cases import Dataset
+from graphreader.evaluate.folder import RECORDS, SETTINGS
+from graphreader.evaluate.record import Record, line_of
 from graphreader.evaluate.report import write_report
 from graphreader.evaluate.report.plot import Point, plot_of
 from graphreader.evaluate.run import evaluate
+from graphreader.records import Usage
 
 from .conftest import SCRIPT, OpenReader, mill_dataset
 
@@ -64,6 +67,31 @@ def hostile_script(prompt: str, schema: Any) -> Any:
     return by_step(SCRIPT | {"answer": answer, "plan": {"steps": [HOSTILE]}})(prompt, schema)
 
 
+def plain(number: int, labels: dict[str, str], score: float = 1.0, question: str = "") -> Record:
+    return Record(
+        id=str(number),
+        mode="search",
+        question=question or f"question {number}",
+        gold=("gold",),
+        answer="said",
+        answerable=True,
+        citations=(),
+        scores={"em": score, "f1": score, "score": score},
+        evidence={},
+        usage=asdict(Usage(llm_calls=1, prompt_tokens=9)),
+        error=None,
+        trace=f"traces/search/{number}.json",
+        labels=labels,
+    )
+
+
+def run_at(folder: Path, records: list[Record], dataset: str = "mills") -> Path:
+    folder.mkdir(parents=True)
+    (folder / RECORDS).write_text("".join(f"{line_of(record)}\n" for record in records), encoding="utf-8")
+    (folder / SETTINGS).write_text(json.dumps({"identity": {"dataset": dataset}}), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def folders(open_reader: OpenReader, tmp_path: Path) -> list[Path]:
     """Two runs of one dataset: with as many explorers as there are, and with one, whose model always fails."""
@@ -90,8 +118,78 @@ def test_the_numbers(folders: list[Path], tmp_path: Path) -> None:
     assert by["answerable"]["values"] == ["no", "yes"]
     assert numbers["folders"][1]["settings"]["identity"]["settings"]["explore"]["max_explorers"] == 1
     words = Tags(page.read_text(encoding="utf-8")).words
-    for expected in ("five/\u200bgraph", "ModelRefusedError 6", "retrieved", "noted", "by hops", "max_explorers"):
+    for expected in ("five/graph", "ModelRefusedError 6", "retrieved", "noted", "by hops", "max_explorers"):
         assert expected in words
+
+
+def test_pairs_are_compared_by_all_that_both_have(folders: list[Path], tmp_path: Path) -> None:
+    page, data = write_report(folders, tmp_path / "report")
+    numbers = json.loads(data.read_text(encoding="utf-8"))
+    runs = {run["name"]: run for run in numbers["runs"]}
+    for pair in numbers["comparisons"]:
+        first, second = runs[pair["first"]], runs[pair["second"]]
+        assert pair["scores"].keys() == first["scores"].keys() & second["scores"].keys() - {"score"}
+        for name, found in [("score", pair), *pair["scores"].items()]:
+            assert found["low"] <= found["mean"] <= found["high"]
+            if found["n"] == 6:
+                means = first["scores"][name]["mean"] - second["scores"][name]["mean"]
+                assert found["mean"] == pytest.approx(means, abs=2e-4)
+        assert pair["evidence"].keys() <= first["evidence"].keys() & second["evidence"].keys()
+    modes = next(pair for pair in numbers["comparisons"] if "one/graph" not in (pair["first"], pair["second"]))
+    assert set(modes["evidence"]) == {"retrieved", "read", "cited"}
+    text = page.read_text(encoding="utf-8")
+    shown = Tags(text[text.index('<section id="differences">') : text.index('<section id="evidence">')]).words
+    for expected in ("other scores", "EM", "ROUGE-L", "answerable", "gold evidence", "read"):
+        assert expected in shown
+
+
+def test_runs_of_each_dataset_are_compared_with_its_first(tmp_path: Path) -> None:
+    mills, wells, other = (
+        run_at(tmp_path / name, [plain(number, {}, question=f"{dataset} {number}") for number in range(4)], dataset)
+        for name, dataset in (("mills", "mills"), ("wells", "wells"), ("other", "wells"))
+    )
+    page, data = write_report([mills, wells, other], tmp_path / "report")
+    pairs = json.loads(data.read_text(encoding="utf-8"))["comparisons"]
+    assert [(pair["first"], pair["second"], pair["n"]) for pair in pairs] == [("wells/search", "other/search", 4)]
+    text = page.read_text(encoding="utf-8")
+    shown = Tags(text[text.index('<section id="differences">') : text.index('<section id="worst">')]).words
+    assert "wells/search with each other run of the dataset" in shown
+    assert "than other/search" in shown
+
+
+@pytest.mark.parametrize(("kinds", "others"), [(21, 0), (30, 6)])
+def test_no_kind_of_question_is_left_out(tmp_path: Path, kinds: int, others: int) -> None:
+    # Each kind has two questions, but the first has more; the last of them are the least frequent.
+    records = [plain(number, {"type": f"task {number % kinds}"}) for number in range(2 * kinds)]
+    records += [plain(2 * kinds + number, {"type": "task 0"}, score=0.0) for number in range(2)]
+    page, data = write_report([run_at(tmp_path / "run", records)], tmp_path / "report")
+    group = next(group for group in json.loads(data.read_text(encoding="utf-8"))["groups"] if group["by"] == "type")
+    assert (len(group["values"]), group["others"]) == (kinds - others, others)
+    (row,) = group["rows"]
+    assert (row["cells"]["task 0"]["n"], row["cells"]["task 0"]["mean"]) == (4, 0.5)
+    assert sum(cell["n"] for cell in row["cells"].values()) + 2 * others == len(records)
+    assert (row["others"] or {"n": 0})["n"] == 2 * others
+    words = Tags(page.read_text(encoding="utf-8")).words
+    assert ("others are 6 more" in words) == (others > 0)
+    assert all(value in words for value in group["values"])
+
+
+def test_a_judge_that_could_not_be_measured_is_told(folders: list[Path], tmp_path: Path) -> None:
+    path = folders[1] / "summary.json"
+    judge = {"name": "strict", "false_accepts": None, "problem": f"No reply {HOSTILE}"}
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"judge": judge}), "utf-8")
+    page, _ = write_report(folders, tmp_path / "report")
+    words = Tags(page.read_text(encoding="utf-8")).words
+    assert "Judge: strict." in words
+    assert f"could not be measured: No reply {HOSTILE}" in words
+
+
+def test_folders_of_the_same_name_and_one_named_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    old, new = (run_at(tmp_path / name / "run", [plain(1, {})]) for name in ("old", "new"))
+    _, data = write_report([old, new, Path("old/run")], tmp_path / "report")
+    numbers = json.loads(data.read_text(encoding="utf-8"))
+    assert [run["name"] for run in numbers["runs"]] == ["old/run/search", "new/run/search"]
 
 
 def test_worst_questions_stand_there_with_their_traces(folders: list[Path], tmp_path: Path) -> None:
