@@ -5,11 +5,11 @@
                                         [--each FILE] [--plans FILE]
 
 ``DATA`` is a folder with the sub-folders ``multihop``, ``financebench``, ``mmlongbench``, ``fairytaleqa`` and
-``cmrc2018`` as their publishers ship them. Prints a table, then one line of JSON. ``--keep`` keeps the indexed
-libraries there, for the next run; ``--each`` writes for every question where its gold units were ranked, a JSON
-object a line. ``--plans`` adds a variant: the default with the parts into which the model of the settings splits each
-question; they are kept in that file. ``--unrelated`` adds the named texts to each library, cut into 200 documents that
-answer nothing: the numbers should hold.
+``cmrc2018``, their files named and formed as their publishers ship them. Prints a table, then one line of JSON.
+``--keep`` keeps the indexed libraries there, for the next run; ``--each`` writes for every question where its gold
+units were ranked, a JSON object a line. ``--plans`` adds a variant: the default with the parts into which the model of
+the settings splits each question; they are kept in that file. ``--unrelated`` adds the named texts to each library, cut
+into 200 documents that answer nothing: the numbers should hold.
 """
 
 from __future__ import annotations

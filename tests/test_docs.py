@@ -94,7 +94,7 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("scripted")
 def test_the_conversation_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile("from graphreader import GraphReader\n" + blocks("python")[1], "README.md", "exec"), {})
+    exec(compile(blocks("python")[1], "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "Ada Brandt" in printed
     assert "The tide mill was built by Ada Brandt in 1802." in printed

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.memory_kills import MIGRATION_POINTS, POINTS, run
 
-#: Of the promised 200; the rest by ``GRAPHREADER_TEST_KILLS=200`` or ``python -m benchmarks.memory_kills``.
+#: Two hundred take minutes: ``GRAPHREADER_TEST_KILLS=200``, or ``python -m benchmarks.memory_kills``.
 KILLS = int(os.environ.get("GRAPHREADER_TEST_KILLS", "32"))
 
 
