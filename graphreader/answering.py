@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphreader.agent.answer import Conclusion, conclude, told
@@ -69,13 +69,7 @@ async def answer_question(
     documents = Documents(library, document_ids)
     if mode is Mode.FULL and not settings.full.allow_part:
         return await _by_whole(library, gate, question, documents, None, settings, on_step), []
-    plan = await _parts(gate, question) if settings.search.decompose else []
-
-    def look() -> SearchResult:
-        found = search(library, question, documents=document_ids, embedder=embedder, extra_queries=plan)
-        return reranked(found, question, reranker, DEFAULT_WEIGHTS)
-
-    found = await asyncio.to_thread(look)
+    found, plan = await look(library, gate, question, document_ids, embedder, reranker, settings)
     steps: list[TraceStep] = []
     if mode is Mode.AUTO:
         route = await asyncio.to_thread(routed, library, model, question, document_ids, found, settings)
@@ -95,9 +89,29 @@ async def answer_question(
             on_step(steps[-1])
     if mode is Mode.SEARCH:
         return _led(steps, await _by_search(library, gate, question, documents, found, settings, on_step)), []
-    context = run_context(library, gate, question, documents, found, settings, on_step)
-    answer, read = await _by_graph(replace(context, plan=tuple(plan)), settings)
-    return _led(steps, answer), read
+    context = replace(run_context(library, gate, question, documents, found, settings, on_step), plan=plan)
+    explored = await explore(context, settings)
+    answer = _answer(gate, question, Mode.GRAPH, explored.conclusion, explored.stopped_by, explored.trace)
+    return _led(steps, answer), explored.read
+
+
+async def look(
+    library: Library,
+    gate: Gate,
+    question: str,
+    document_ids: Sequence[str],
+    embedder: Embedder | None,
+    reranker: Reranker | None,
+    settings: Settings,
+) -> tuple[SearchResult, tuple[str, ...]]:
+    """What search finds; and the parts that the model split the question into for it, where settings ask for that."""
+    plan = await _parts(gate, question) if settings.search.decompose else []
+
+    def ranked() -> SearchResult:
+        found = search(library, question, documents=document_ids, embedder=embedder, extra_queries=plan)
+        return reranked(found, question, reranker, DEFAULT_WEIGHTS)
+
+    return await asyncio.to_thread(ranked), tuple(plan)
 
 
 def _led(steps: Sequence[TraceStep], answer: Answer) -> Answer:
@@ -159,12 +173,24 @@ async def _by_search(
     return _answer(gate, question, Mode.SEARCH, conclusion, StoppedBy.FINISHED, trace)
 
 
-async def _by_graph(context: RunContext, settings: Settings) -> tuple[Answer, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What explorers came to, and the chunks that they read."""
+
+    conclusion: Conclusion
+    stopped_by: StoppedBy
+    trace: list[TraceStep]
+    read: list[str]
+
+
+async def explore(context: RunContext, settings: Settings, variant: str = "") -> Explored:
+    """Have the explorers answer, from where an earlier process was stopped at the same question.
+
+    ``variant`` names a way to explore that is not the reader's own, so that neither goes on with the other's work.
+    """
     from graphreader.agent import workflow
 
-    gate, question = context.gate, context.question
-    run_id = _run_id(question, list(context.documents), gate.model.name, settings)
-    state = await workflow.run(context, run_id)
+    state = await workflow.run(context, _run_id(context, settings, variant))
     result: dict[str, Any] = state["result"]
     conclusion = Conclusion(
         result["answer"],
@@ -173,7 +199,7 @@ async def _by_graph(context: RunContext, settings: Settings) -> tuple[Answer, li
         tuple(result["warnings"]),
     )
     trace = [TraceStep(**step) for step in state["trace"]]
-    return _answer(gate, question, Mode.GRAPH, conclusion, StoppedBy(result["stopped_by"]), trace), result["read"]
+    return Explored(conclusion, StoppedBy(result["stopped_by"]), trace, result["read"])
 
 
 def _answer(
@@ -245,7 +271,8 @@ def found_excerpts(found: SearchResult) -> list[Excerpt]:
     )
 
 
-def _run_id(question: str, document_ids: Sequence[str], model: str, settings: Settings) -> str:
+def _run_id(context: RunContext, settings: Settings, variant: str) -> str:
     """The same question of the same documents under the same limits is the same run, so that it can be resumed."""
-    identity = [question, sorted(document_ids), model, settings.explore.model_dump(), settings.index.max_chunk_tokens]
-    return hashlib.sha256(json.dumps(identity, ensure_ascii=True).encode()).hexdigest()[:16]
+    documents, explore_settings = sorted(context.documents), settings.explore.model_dump()
+    identity = [context.question, documents, context.gate.model.name, explore_settings, settings.index.max_chunk_tokens]
+    return hashlib.sha256(json.dumps([*identity, variant], ensure_ascii=True).encode()).hexdigest()[:16]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +12,7 @@ import typer
 from graphreader.cli_shared import guarded
 
 if TYPE_CHECKING:
-    from graphreader.evaluate.run import Watch
     from graphreader.settings import Settings
-    from graphreader.terminal import Terminal
 
 #: Between two lines of progress, in a terminal (where each takes the place of the last) and in a file.
 _LIVE_SECONDS, _LOGGED_SECONDS = 0.5, 30.0
@@ -41,16 +37,16 @@ def evaluate(
 ) -> None:
     """Ask a benchmark's questions in several modes; score, count and keep everything. Goes on where it was stopped."""
     from graphreader.evaluate.datasets import load_dataset
-    from graphreader.evaluate.run import Options, evaluate
+    from graphreader.evaluate.progress import RunProgress
+    from graphreader.evaluate.run import Options, Watch, evaluate
     from graphreader.reader import GraphReader
 
     with guarded() as terminal:
         settings = _settings(concurrency)
-        questions = load_dataset(dataset, pooled=pooled)
-        with (
-            _progress(terminal) as watch,
-            GraphReader(out / "library.db", settings=settings, on_progress=terminal.show_progress) as reader,
-        ):
+        questions = load_dataset(dataset, pooled=pooled, seed=seed)
+        progress = RunProgress(terminal.show_line, _LIVE_SECONDS if terminal.is_live else _LOGGED_SECONDS)
+        with GraphReader(out / "library.db", settings=settings, on_progress=terminal.show_progress) as reader:
+            watch = Watch(progress.start, progress.record)
             options = Options(_judge(settings, judge_model, judge_url), cache, retry_failed, watch)
             run = evaluate(
                 questions,
@@ -62,6 +58,8 @@ def evaluate(
                 out=out,
                 options=options,
             )
+        if terminal.is_live:
+            terminal.say(progress.line())
         sys.stdout.write(json.dumps({"out": str(out), **run.summary}, ensure_ascii=False) + "\n")
 
 
@@ -98,22 +96,15 @@ def _judge(settings: Settings, name: str | None, url: str | None) -> Any:  # noq
         if url is not None:
             raise typer.BadParameter("--judge-url names where the judge is: add --judge-model NAME.")
         return None
-    return settings.model.model_copy(update={"name": name, "base_url": url or settings.model.base_url})
-
-
-@contextmanager
-def _progress(terminal: Terminal) -> Iterator[Watch]:
-    from rich.console import Console
-
-    from graphreader.evaluate.progress import RunProgress
-    from graphreader.evaluate.run import Watch
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        progress = RunProgress(terminal.say, _LOGGED_SECONDS)
-        yield Watch(progress.start, progress.record)
-        return
-    with console.status("") as status:
-        progress = RunProgress(status.update, _LIVE_SECONDS)
-        yield Watch(progress.start, progress.record)
-    console.print(progress.line())
+    model = settings.model
+    if url is not None and url != model.base_url:
+        elsewhere = {"base_url": url, "api_key": settings.evaluate.judge_api_key, "cache_salt": None}
+        model = model.model_copy(update=elsewhere)
+    if name != model.name:
+        if model.base_url is None:
+            raise typer.BadParameter(
+                f"A server on this machine holds one model, {model.name}: name that one as the judge, or say with "
+                "--judge-url where the other is."
+            )
+        model = model.model_copy(update={"name": name, "tokenizer": None, "context_tokens": None})
+    return model

@@ -132,10 +132,22 @@ class GraphReader:
         by_model = (facts or settings.facts) == "model"
         wait = None if by_model or max_wait_seconds is None else started + max_wait_seconds
         report.complete = self._complete(wait)
-        if by_model:
-            self._write_facts(self.library.chunks_without_model_facts(report.document_ids), report)
         report.seconds = time.monotonic() - started
+        if by_model:
+            self.write_facts(report)
         return report
+
+    def write_facts(self, report: IndexReport) -> None:
+        """Have the model write the facts, where it has not, of the documents that ``index`` reports.
+
+        What it costs is added to the report, also where it is interrupted: the same again goes on there. Raises
+        ``ModelError`` and ``LibraryError``.
+        """
+        started = time.monotonic()
+        try:
+            self._write_facts(self.library.chunks_without_model_facts(report.document_ids), report)
+        finally:
+            report.seconds += time.monotonic() - started
 
     def finish_indexing(self) -> None:
         """Make the graph and the vectors that ``index``, ``ask`` or ``search`` put off."""

@@ -182,6 +182,9 @@ class EvaluateSettings(_Group):
     window_tokens: int = Field(
         default=4096, ge=1024, description="Window of the modes 'memory' and 'last-tokens', at most the model's own."
     )
+    judge_api_key: SecretStr | None = Field(
+        default=None, description="Key of --judge-url; the model's own goes to no other endpoint."
+    )
 
 
 class ChatSettings(_Group):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -44,6 +45,7 @@ class Terminal:
         self._live_steps = live_steps
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._status: Status | None = None
         self._last_detail = ""
 
     def __enter__(self) -> Self:
@@ -69,6 +71,22 @@ class Terminal:
         """One line that should not be missed."""
         self.end_progress()
         self._err.print(Text(message, style="red"))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether standard error is a terminal, where lines can take each other's place."""
+        return self._err.is_terminal
+
+    def show_line(self, message: str) -> None:
+        """One line; on a terminal the next takes its place."""
+        if not self.is_live:
+            self.say(message)
+        elif self._status is None:
+            self.end_progress()
+            self._status = self._err.status(Text(message))
+            self._status.start()
+        else:
+            self._status.update(Text(message))
 
     def show_progress(self, stage: str, done: int, total: int, detail: str) -> None:
         """A bar for each stage on a terminal; without one, nothing but failures."""
@@ -261,6 +279,9 @@ class Terminal:
             self._progress.stop()
             self._progress = None
             self._tasks = {}
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
 
 #: Failures listed on a terminal, and kinds of the others.

@@ -18,10 +18,10 @@ from graphreader.ingest.corpus import ID_SEPARATOR
 from graphreader.ingest.formats.content import clean
 from graphreader.ingest.sources import name_of
 from graphreader.library.protocol import Library
-from graphreader.records import Usage
 
 if TYPE_CHECKING:
-    from graphreader.reader import FactsKind, GraphReader
+    from graphreader.indexing import IndexReport
+    from graphreader.reader import GraphReader
 
 _CORPUS = "corpus.jsonl"
 _MAX_ID_CHARACTERS = 400
@@ -31,18 +31,12 @@ _HELD_LAYOUTS, _HELD_TEXTS = 4096, 32
 
 @dataclass
 class Corpus:
-    """A dataset's documents in ``library``: their ids by key. What indexing them cost is apart from the questions.
-
-    ``failures`` are the documents that could not be read, by key.
-    """
+    """A dataset's documents in ``library``: their ids by key. ``failures`` are those that could not be read, by key."""
 
     library: Library
     documents: Mapping[str, SourceText]
     ids: dict[str, str]
     failures: dict[str, SourceError] = field(default_factory=dict)
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    new_documents: int = 0
     _tokens: dict[str, int] = field(default_factory=dict)
     _plain: dict[str, bool] = field(default_factory=dict)
 
@@ -129,10 +123,9 @@ def _lies_in(inner: GoldSpan, outer: GoldSpan) -> bool:
     return same and outer.start <= inner.start and inner.end <= outer.end
 
 
-def index_documents(reader: GraphReader, dataset: Dataset, folder: Path, facts: FactsKind) -> Corpus:
-    """Index the documents of a dataset that the reader's library lacks: texts by a corpus file in ``folder``.
-
-    Raises ``LibraryError``, with ``facts="model"`` also ``ModelError``.
+def index_documents(reader: GraphReader, dataset: Dataset, folder: Path) -> tuple[Corpus, IndexReport]:
+    """Index the documents of a dataset that the reader's library lacks: texts by a corpus file in ``folder``. Their
+    facts are phrases; the report is what ``GraphReader.write_facts`` takes. Raises ``LibraryError``.
     """
     path = folder / _CORPUS
     texts = [document for document in dataset.documents.values() if document.file is None]
@@ -140,7 +133,7 @@ def index_documents(reader: GraphReader, dataset: Dataset, folder: Path, facts: 
     if texts:
         _write_corpus(path, texts)
     sources = [*([str(path)] if texts else []), *(str(file) for file in files.values())]
-    report = reader.index(sources, facts=facts)
+    report = reader.index(sources, facts="phrases")
     corpus = f"{name_of(path.resolve())}{ID_SEPARATOR}"
     found = reader.library.sources_under(corpus)
     known = {document.key: found[name] for document in texts if (name := corpus + _line_id(document.key)) in found}
@@ -151,8 +144,7 @@ def index_documents(reader: GraphReader, dataset: Dataset, folder: Path, facts: 
             known[key] = document_id
     failures = _failures(dataset, known, report.failures)
     ids = {key: known[key] for key in dataset.documents if key in known}
-    new_documents = len(report.new_ids)
-    return Corpus(reader.library, dataset.documents, ids, failures, report.seconds, report.usage, new_documents)
+    return Corpus(reader.library, dataset.documents, ids, failures), report
 
 
 def _write_corpus(path: Path, texts: Sequence[SourceText]) -> None:

@@ -11,6 +11,8 @@ from graphreader.serve.probe import running_requests
 
 _INTERVAL_SECONDS = 1.0
 _TIMEOUT_SECONDS = 2.0
+#: An endpoint that told nothing so often tells nothing at all; a busy one only misses a sample.
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,12 @@ class EngineWatch:
 
     def _watch(self) -> None:
         assert self._base_url is not None
+        missed = 0
         while not self._over.wait(self._interval_seconds):
             running = running_requests(self._base_url, _TIMEOUT_SECONDS)
-            if running is None:
+            if running is not None:
+                self._samples.append(running)
+                continue
+            missed += 1
+            if not self._samples and missed == _TRIES:
                 return
-            self._samples.append(running)

@@ -36,7 +36,7 @@ _Finished = tuple[Record, Any]
 
 def trace_path(case_id: str, mode: str) -> str:
     """Where the trace of a question is kept, relative to the folder: the same for the same question and mode."""
-    digest = hashlib.sha256(case_id.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     name = _UNSAFE.sub("-", case_id).strip(".-")[:_MAX_NAME_CHARACTERS]
     return f"{TRACES}/{mode}/{name or 'question'}-{digest}.json"
 
@@ -78,9 +78,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a file of the folder as a whole: there is the old one or the new one, come what may."""
     new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    with new.open("wb") as file:
+        file.write(_encoded(json.dumps(value, ensure_ascii=False, indent=2) + "\n"))
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -108,7 +107,7 @@ class RunFolder:
         self._file: IO[bytes] | None = None
         self._thread: Thread | None = None
         self._queue: SimpleQueue[_Finished | None] = SimpleQueue()
-        self._problem: OSError | None = None
+        self._problem: Exception | None = None
         self._closed = False
         self._folders: set[Path] = set()
 
@@ -153,7 +152,7 @@ class RunFolder:
         path = self.path / RECORDS
         new = path.with_name(f".{path.name}.new")
         with new.open("wb") as file:
-            file.writelines(f"{line_of(record)}\n".encode() for record in records)
+            file.writelines(_encoded(f"{line_of(record)}\n") for record in records)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -188,6 +187,8 @@ class RunFolder:
     def _check(self) -> None:
         if self._problem is not None:
             problem, self._problem = self._problem, None
+            if not isinstance(problem, OSError):
+                raise problem
             raise GraphReaderError(
                 f"Cannot write to {self.path} ({problem.strerror}). Make room, then repeat the command: it goes on."
             ) from problem
@@ -201,7 +202,7 @@ class RunFolder:
             going = None not in batch
             try:
                 self._write([finished for finished in batch if finished is not None])
-            except OSError as error:
+            except Exception as error:  # else the thread would end without a word, and what follows be lost
                 self._problem = error
                 going = False
 
@@ -213,11 +214,16 @@ class RunFolder:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._folders.add(path.parent)
             # Not synced: a trace explains a result, and the same run again makes it anew.
-            path.write_text(json.dumps(trace, ensure_ascii=False), encoding="utf-8")
+            path.write_bytes(_encoded(json.dumps(trace, ensure_ascii=False)))
         if batch:
-            self._file.write(b"".join(f"{line_of(record)}\n".encode() for record, _ in batch))
+            self._file.write(b"".join(_encoded(f"{line_of(record)}\n") for record, _ in batch))
             self._file.flush()
             os.fsync(self._file.fileno())
+
+
+def _encoded(text: str) -> bytes:
+    """JSON in UTF-8; a lone surrogate, which documents and replies may hold, as JSON's own escape for it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:  # noqa: ANN401 - JSON values

@@ -48,10 +48,10 @@ class Memories:
         return self._locks.setdefault(agent, asyncio.Lock())
 
     def fed(self, agent: str) -> Mapping[str, Any]:
-        """What is noted of feeding an agent, which is then complete; empty before."""
+        """What is noted of feeding an agent; its ``usage`` and whether it is ``complete``. Empty before."""
         noted: Mapping[str, Any] = read_json(self._folder / FED).get(agent, {})
         return noted
 
     def note(self, agent: str, cost: Mapping[str, Any]) -> None:
-        """Note that an agent has been fed, and what it cost."""
+        """Note how far an agent has been fed, and what it has cost."""
         write_json(self._folder / FED, {**read_json(self._folder / FED), agent: dict(cost)})

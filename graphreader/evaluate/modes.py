@@ -14,15 +14,20 @@ from graphreader.answering import answer_question
 from graphreader.errors import GraphReaderError
 from graphreader.evaluate import baselines, last_tokens, names, remembering
 from graphreader.evaluate.asking import Asking, Outcome
+from graphreader.evaluate.scoring import STAGES
 from graphreader.records import Mode
 
+_SHOWN = ("retrieved", "read", "cited")
 #: Answers one question.
 Answerer = Callable[[Asking], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedMode:
-    """A mode: how it answers, what it is in a few words, whether it needs documents, gold evidence or an embedder."""
+    """A mode: how it answers, what it is in a few words, whether it needs documents, gold evidence or an embedder.
+
+    ``stages`` are those that evidence passes through in it whatever comes of the question.
+    """
 
     name: str
     meaning: str
@@ -30,6 +35,7 @@ class EvaluatedMode:
     needs_documents: bool = True
     needs_gold: bool = False
     needs_embedder: bool = False
+    stages: tuple[str, ...] = _SHOWN
 
 
 def _own(mode: Mode) -> Answerer:
@@ -58,7 +64,7 @@ _OWN_MEANINGS: Mapping[str, str] = {
     "auto": "whichever of the reader's modes it chooses itself",
 }
 _BASELINES = (
-    EvaluatedMode("closed-book", "no documents", baselines.closed_book, needs_documents=False),
+    EvaluatedMode("closed-book", "no documents", baselines.closed_book, needs_documents=False, stages=()),
     EvaluatedMode("bm25", "best passages by BM25", baselines.bm25),
     EvaluatedMode("dense", "best passages by vectors", baselines.dense, needs_embedder=True),
     EvaluatedMode("hybrid", "best passages by BM25 and vectors", baselines.hybrid, needs_embedder=True),
@@ -70,14 +76,25 @@ _BASELINES = (
     EvaluatedMode(
         "memory-found", "what that agent's searches showed, by the reader's own last step", remembering.memory_found
     ),
-    EvaluatedMode("paper", "explorers begun at names alike the question's, nothing of search", names.paper),
-    EvaluatedMode("graph-names", "as graph, but begun at names; search's passages stay", names.begun_at_names),
-    EvaluatedMode("graph-alone", "as graph, without search's passages in the answer", names.without_passages),
+    EvaluatedMode(
+        "paper", "explorers begun at names alike the question's, nothing of search", names.paper, stages=STAGES
+    ),
+    EvaluatedMode(
+        "graph-names", "as graph, but begun at names; search's passages stay", names.begun_at_names, stages=STAGES
+    ),
+    EvaluatedMode(
+        "graph-alone", "as graph, without search's passages in the answer", names.without_passages, stages=STAGES
+    ),
 )
 #: Every mode by its name.
 MODES: Mapping[str, EvaluatedMode] = {
     **{
-        mode.value: EvaluatedMode(mode.value, _OWN_MEANINGS.get(mode.value, "a mode of the reader"), _own(mode))
+        mode.value: EvaluatedMode(
+            mode.value,
+            _OWN_MEANINGS.get(mode.value, "a mode of the reader"),
+            _own(mode),
+            stages=STAGES if mode is Mode.GRAPH else _SHOWN,
+        )
         for mode in Mode
     },
     **{mode.name: mode for mode in _BASELINES},

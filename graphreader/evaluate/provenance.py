@@ -6,10 +6,11 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from graphreader.evaluate.cases import Dataset
+from graphreader.evaluate.cases import Case, Dataset
 from graphreader.settings import Settings
 from prompts import names, prompt_hash
 
@@ -19,17 +20,28 @@ _PACKAGES = ("apsw", "langgraph", "numpy", "openai", "tokenizers", "vllm", "vllm
 _INDIFFERENT: dict[str, Any] = {
     "library": True,
     "serve": True,
-    "model": {"api_key", "base_url", "timeout_seconds", "retries", "concurrency", "tokenizer", "name", "cache_salt"},
+    "model": {"api_key", "base_url", "timeout_seconds", "retries", "concurrency", "name", "cache_salt"},
     "index": {"max_wait_seconds", "facts"},
+    "evaluate": {"judge_api_key"},
 }
+#: What a server on this machine makes of a model: other numbers in it, or other positions of what it reads.
+_SERVED = {"quantization", "kv_cache_dtype", "rope", "context_tokens"}
+
+
+def served_as(settings: Settings) -> dict[str, Any]:
+    """What makes the model that is served here another than its name says; empty at an endpoint of one's own."""
+    if settings.model.base_url is not None:
+        return {}
+    return settings.serve.model_dump(mode="json", include=_SERVED, exclude_defaults=True)
 
 
 def identity_of(dataset: Dataset, settings: Settings, **chosen: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
     """What results depend on: the questions and their documents, settings, prompts, and what else was ``chosen``."""
     return {
         "dataset": dataset.name,
-        "questions": _hash([asdict(case) for case in dataset.cases]),
+        "questions": _questions_hash(dataset.cases),
         "documents": _documents_hash(dataset),
+        "served_as": served_as(settings),
         **chosen,
         "settings": settings.model_dump(mode="json", exclude=_INDIFFERENT),
         "prompts": {name: prompt_hash(name) for name in names()},
@@ -49,6 +61,18 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _questions_hash(cases: Sequence[Case]) -> str:
+    """Case by case: pooled questions all name every document, and a whole published set of them fits no memory."""
+    digest = hashlib.sha256()
+    pools: dict[int, str] = {}
+    for case in cases:
+        pool = id(case.documents)
+        if pool not in pools:
+            pools[pool] = _hash(case.documents)
+        digest.update(_hash([asdict(replace(case, documents=())), pools[pool]]).encode())
+    return digest.hexdigest()[:16]
 
 
 def _documents_hash(dataset: Dataset) -> str:

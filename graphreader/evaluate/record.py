@@ -7,11 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from graphreader.records import Usage
-
-#: What is kept of the cost of a question that was never answered.
-NO_USAGE = asdict(Usage())
-
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -27,7 +27,7 @@ from graphreader.llm.measured import search_tokens
 from graphreader.llm.memory_embedder import MemoryEmbedder
 from graphreader.llm.memory_model import MemoryModel
 from graphreader.llm.summarise import summariser
-from graphreader.records import Chunk, StoppedBy, TraceStep
+from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 from graphreader.search.seed import reads
 from memory import events
 from memory.agent import Agent
@@ -100,7 +100,7 @@ async def _remembered(asking: Asking) -> tuple[Outcome, list[Excerpt]]:
     conversation = bool(pieces) and all(piece.part.time is not None for piece in pieces)
     agent, model = _agent(asking, pieces, conversation=conversation)
     async with asking.memories.lock(agent.name):
-        if not asking.memories.fed(agent.name):
+        if not asking.memories.fed(agent.name).get("complete", False):
             await _feed(asking, agent, pieces, conversation=conversation)
     started = time.monotonic()
     prompt = _prompt(asking, conversation=conversation)
@@ -131,19 +131,27 @@ def _pieces(asking: Asking, documents: Documents, document_id: str) -> list[_Pie
 
 
 async def _feed(asking: Asking, agent: Agent, pieces: Sequence[_Piece], *, conversation: bool) -> None:
-    """Feed what is not stored yet, then make room for what questions look up."""
+    """Feed what is not stored yet, then make room for what questions look up. What it costs is noted in any case."""
     model = MemoryModel(asking.model, asking.settings.evaluate.window_tokens)
     feeder = replace(agent, model=model, summarise=summariser(model))
     state = agent.storage.state(agent.name)
     started, done = time.monotonic(), state.last_message if conversation else state.last_entry
-    await observe(feeder, [_item(piece, conversation=conversation) for piece in pieces[done:]])
-    await observe(replace(feeder, reply_tokens=int(_ROOM_SHARE * model.window_tokens)), ())
-    usage = replace(model.usage, seconds=time.monotonic() - started)
-    summaries = len(agent.storage.ledger(agent.name))
-    asking.memories.note(
-        agent.name,
-        {"documents": len(asking.document_ids), "pieces": len(pieces), "summaries": summaries, "usage": asdict(usage)},
-    )
+    spent = asking.memories.fed(agent.name).get("usage")
+    complete = False
+    try:
+        await observe(feeder, [_item(piece, conversation=conversation) for piece in pieces[done:]])
+        await observe(replace(feeder, reply_tokens=int(_ROOM_SHARE * model.window_tokens)), ())
+        complete = True
+    finally:
+        usage = replace(model.usage, seconds=time.monotonic() - started)
+        fed = {
+            "documents": len(asking.document_ids),
+            "pieces": len(pieces),
+            "summaries": len(agent.storage.ledger(agent.name)),
+            "complete": complete,
+            "usage": asdict(Usage(**spent) + usage if spent else usage),
+        }
+        asking.memories.note(agent.name, fed)
 
 
 def _item(piece: _Piece, *, conversation: bool) -> Item:

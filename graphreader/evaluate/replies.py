@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -60,7 +60,7 @@ class ReplyCache:
 
     def put(self, key: bytes, reply: Reply) -> Reply:
         """Keep ``reply`` unless there is one already; the one that is kept."""
-        value = json.dumps(asdict(reply), ensure_ascii=False)
+        value = json.dumps(asdict(reply))
         with self._lock:
             self._connection.execute("INSERT INTO reply VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
             kept = self._connection.changes() == 1
@@ -75,12 +75,16 @@ class ReplyCache:
 class CachedModel:
     """A ``ChatModel`` whose replies are kept; ``cache`` None keeps nothing. One instance for one question.
 
+    ``served_as`` is what makes it another model than its name says, as weights in int8; replies are kept apart by it.
     ``spent`` is what all its replies cost when they were made, ``replayed`` how many of them were kept from before.
     """
 
-    def __init__(self, model: ChatModel, cache: ReplyCache | None) -> None:
+    def __init__(
+        self, model: ChatModel, cache: ReplyCache | None, served_as: Mapping[str, object] | None = None
+    ) -> None:
         self._model = model
         self._cache = cache
+        self._served_as = dict(served_as or {})
         self.spent = Usage()
         self.replayed = 0
 
@@ -112,7 +116,8 @@ class CachedModel:
         weigh: str | None = None,
     ) -> Reply:
         """The reply that was kept for this request, or else the model's. Raises what the model raises."""
-        key = _key(self.name, messages, schema, [max_tokens, temperature, weigh])
+        parameters: list[object] = [max_tokens, temperature, weigh]
+        key = _key(self.name, messages, schema, parameters + ([self._served_as] if self._served_as else []))
         reply = self._cache.get(key) if self._cache is not None else None
         if reply is not None:
             self.replayed += 1

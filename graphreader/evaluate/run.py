@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from graphreader.errors import GraphReaderError, MissingDependencyError
 from graphreader.evaluate.cases import Case, Dataset
 from graphreader.evaluate.corpus import Corpus, index_documents
-from graphreader.evaluate.datasets import load_dataset
+from graphreader.evaluate.datasets import drawn, load_dataset
 from graphreader.evaluate.engine import EngineWatch
 from graphreader.evaluate.folder import SUMMARY, RunFolder, read_json, read_records, write_json
 from graphreader.evaluate.judging import judge_model, judge_summary
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas
 
     from graphreader.connect import Connection
+    from graphreader.indexing import IndexReport
     from graphreader.llm.protocol import ChatModel
     from graphreader.reader import FactsKind, GraphReader
 
@@ -105,35 +106,37 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     concurrency: int | None = None,
-    out: Path | str,
+    out: Path | str | None = None,
     options: Options | None = None,
 ) -> Run:
     """Ask ``reader`` the questions of ``dataset`` (or the dataset at a path) in each of ``modes``; see ``MODES``.
 
     The documents are indexed in the reader's library; each question is asked of those that its case names. ``limit``
     draws so many questions with ``seed``. All goes to the folder ``out`` at once; the same call goes on where one was
-    stopped. A time limit for questions in the reader's settings makes results depend on how busy the machine is.
+    stopped. Without ``out`` it is a new temporary folder, ``Run.folder``, which stays. A time limit for questions in
+    the reader's settings makes results depend on how busy the machine is.
 
     Raises ``GraphReaderError``: for a dataset or mode that is none, for a folder that holds a run with other settings,
     for a model that is out of reach. What was finished is kept, also when interrupted.
     """
     chosen, options = modes_of(modes), options or Options()
-    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset, seed=seed)
     cases = drawn(loaded, limit, seed)
     at_once = concurrency or _QUESTIONS_PER_CALL * reader.settings.model.concurrency
     facts: FactsKind = "model" if reader.settings.index.facts == "model" else "phrases"
-    with RunFolder(Path(out)) as folder:
-        model_name = reader.run(_name_of_model)
+    with RunFolder(Path(out or mkdtemp(prefix="graphreader-"))) as folder:
+        made_by = reader.run(_made_by)
         judge = options.judge.name if options.judge is not None else None
-        # What settings leave open is taken by the model, and a later version may have measured it anew.
-        taken = asdict(measured_of(model_name))
-        fixed = {"model": model_name, "measured": taken, "limit": limit, "seed": seed, "facts": facts, "judge": judge}
+        fixed = {**made_by, "limit": limit, "seed": seed, "facts": facts, "judge": judge}
         folder.settle(identity_of(cases, reader.settings, **fixed), {"versions": versions()})
         folder.drop_half_line()
         records = _known(folder, options)
-        corpus = index_documents(reader, cases, folder.path, facts)
-        index = _index_cost(folder.path, corpus)
-        jobs = _jobs(cases.cases, chosen, corpus, {record.key for record in records})
+        corpus, index = _indexed(reader, cases, folder.path, facts)
+        jobs = _jobs(cases.cases, chosen, {record.key for record in records})
+        if not jobs and not records:
+            raise GraphReaderError(
+                f"Nothing to ask: {cases.name} has no gold evidence, and {', '.join(modes)} needs some."
+            )
         options.watch.on_start(len(jobs) + len(records), records)
         session = _Session(folder, cases, corpus, options)
         started = time.monotonic()
@@ -146,33 +149,30 @@ def evaluate(
     return read_run(folder.path)
 
 
-async def _name_of_model(connection: Connection) -> str:
-    return (await connection.model()).name
-
-
-def drawn(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
-    """``limit`` questions of a dataset in its order, and their documents; a larger limit draws the same and more."""
-    if limit is None or limit >= len(dataset.cases):
-        return dataset
-    order = list(range(len(dataset.cases)))
-    random.Random(seed).shuffle(order)
-    cases = tuple(dataset.cases[number] for number in sorted(order[: max(limit, 0)]))
-    used = {key for case in cases for key in case.documents}
-    documents = {key: document for key, document in dataset.documents.items() if key in used}
-    return replace(dataset, cases=cases, documents=documents)
+async def _made_by(connection: Connection) -> dict[str, Any]:
+    """Of model and embedder, what answers depend on."""
+    model, embedder = await connection.model(), connection.embedder
+    return {
+        "model": model.name,
+        "window_tokens": model.context_tokens,
+        # What settings leave open is taken by the model, and a later version may have measured it anew.
+        "measured": asdict(measured_of(model.name)),
+        "embedder": embedder.name if embedder is not None else None,
+    }
 
 
 def _known(folder: RunFolder, options: Options) -> list[Record]:
+    """The records of before; to ask failed ones again, without those that failed or that the judge failed to rate."""
     records = read_records(folder.path)
-    kept = [record for record in records if not record.failed] if options.retry_failed else records
+    kept = records
+    if options.retry_failed:
+        kept = [one for one in records if not one.failed and (options.judge is None or "lr1" in one.scores)]
     if len(kept) < len(records):
         folder.keep_only(kept)
     return kept
 
 
-def _jobs(
-    cases: Sequence[Case], modes: Sequence[EvaluatedMode], corpus: Corpus, done: set[tuple[str, str]]
-) -> list[Job]:
+def _jobs(cases: Sequence[Case], modes: Sequence[EvaluatedMode], done: set[tuple[str, str]]) -> list[Job]:
     """What is left to ask, mode by mode in the order of the dataset; where documents are read whole, questions of the
     same ones follow each other.
 
@@ -188,21 +188,36 @@ def _jobs(
     ]
 
 
-def _index_cost(folder: Path, corpus: Corpus) -> dict[str, Any]:
-    """What indexing has cost so far, this time included where anything was new."""
+def _indexed(reader: GraphReader, dataset: Dataset, folder: Path, facts: FactsKind) -> tuple[Corpus, Mapping[str, Any]]:
+    """The documents, indexed, and what that has cost so far. Interrupted, it goes on where it was stopped; chunks of
+    which the model could make no facts stay as they are, so that all questions are asked of the same graph.
+    """
     known = read_json(folder / _INDEX)
-    if known and not corpus.new_documents:
-        return known
-    usage = Usage(**known["usage"]) + corpus.usage if known else corpus.usage
-    cost = {
+    corpus, report = index_documents(reader, dataset, folder)
+    unfinished = facts == "model" and (bool(report.new_ids) or not known.get("complete", False))
+    try:
+        if unfinished:
+            reader.write_facts(report)
+            unfinished = False
+    finally:
+        cost = known
+        if not known or report.new_ids or report.usage.llm_calls:
+            cost = _index_cost(known, corpus, report, complete=not unfinished)
+            write_json(folder / _INDEX, cost)
+    return corpus, cost
+
+
+def _index_cost(known: Mapping[str, Any], corpus: Corpus, report: IndexReport, *, complete: bool) -> dict[str, Any]:
+    before = Usage(**known["usage"]) if known else Usage()
+    return {
         "documents": len(corpus.ids),
-        "new_documents": known.get("new_documents", 0) + corpus.new_documents,
+        "new_documents": known.get("new_documents", 0) + len(report.new_ids),
         "failed_documents": {key: str(error) for key, error in corpus.failures.items()},
-        "seconds": round(known.get("seconds", 0.0) + corpus.seconds, 3),
-        "usage": asdict(usage),
+        "chunks_without_model_facts": {chunk: str(error) for chunk, error in report.failed_chunks},
+        "complete": complete,
+        "seconds": round(known.get("seconds", 0.0) + report.seconds, 3),
+        "usage": asdict(before + report.usage),
     }
-    write_json(folder / _INDEX, cost)
-    return cost
 
 
 class _Session:
@@ -254,7 +269,12 @@ def _conclude(folder: Path, session: _Session, index: Mapping[str, Any], seconds
     """Write the summary of all that is in the folder."""
     records = read_records(folder)
     before = read_json(folder / SUMMARY)
-    this = {"asked": session.asked, "seconds": round(seconds, 3), "running_requests": session.load}
+    this = {
+        "asked": session.asked,
+        "seconds": round(seconds, 3),
+        "running_requests": session.load,
+        "versions": versions(),
+    }
     summary = {
         "dataset": session.dataset.name,
         "questions": len(session.dataset.cases),

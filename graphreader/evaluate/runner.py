@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from graphreader.errors import GraphReaderError, ModelUnreachableError
+from graphreader.errors import GraphReaderError, ModelTimeoutError, ModelUnreachableError
 from graphreader.evaluate.asking import Asking, Outcome
 from graphreader.evaluate.baselines import check_embedder
 from graphreader.evaluate.cases import Case, asked
@@ -17,6 +17,7 @@ from graphreader.evaluate.judge import judge
 from graphreader.evaluate.memories import Memories
 from graphreader.evaluate.modes import EvaluatedMode
 from graphreader.evaluate.names_index import NamesIndex
+from graphreader.evaluate.provenance import served_as
 from graphreader.evaluate.record import Record
 from graphreader.evaluate.replies import CachedModel, ReplyCache
 from graphreader.evaluate.scoring import no_recall, no_scores, plain_trace, recall_of, scores_of
@@ -70,11 +71,10 @@ async def ask_all(bench: Bench, jobs: Iterable[Job], concurrency: int, folder: R
 
     def keep(record: Record, trace: list[dict[str, object]], error: Exception | None) -> None:
         held.append((record, trace))
-        if isinstance(error, ModelUnreachableError):
-            if len(held) >= max(_GONE, concurrency):
-                raise error
-            return
-        release()
+        if not _is_gone(error):
+            release()
+        elif len(held) >= max(_GONE, concurrency):
+            raise _gone(held)
 
     def release() -> None:
         for record, trace in held:
@@ -99,7 +99,17 @@ async def ask_all(bench: Bench, jobs: Iterable[Job], concurrency: int, folder: R
     if held and len(held) < _GONE:
         release()
     elif held:
-        raise ModelUnreachableError(held[0][0].error["message"] if held[0][0].error else "The model is gone.")
+        raise _gone(held)
+
+
+def _gone(held: Sequence[tuple[Record, object]]) -> ModelUnreachableError:
+    first = held[0][0].error
+    return ModelUnreachableError(first["message"] if first else "The model is gone.")
+
+
+def _is_gone(error: Exception | None) -> bool:
+    """Whether nobody answers; a reply that took too long costs its own question."""
+    return isinstance(error, ModelUnreachableError) and not isinstance(error, ModelTimeoutError)
 
 
 class _Queue:
@@ -142,7 +152,7 @@ def _reads_whole(job: Job) -> bool:
 
 async def _recorded(bench: Bench, job: Job) -> tuple[Record, list[dict[str, object]], Exception | None]:
     """The record of a question with its trace, and the error that it failed with."""
-    model = CachedModel(bench.model, bench.cache)
+    model = CachedModel(bench.model, bench.cache, served_as(bench.settings))
     steps: list[TraceStep] = []
     started = time.monotonic()
     try:
@@ -191,7 +201,7 @@ async def _answered(
         answerable=conclusion.answerable,
         citations=tuple(asdict(citation) for citation in conclusion.citations),
         scores=scores | judged,
-        evidence=recall_of(case, outcome, bench.corpus),
+        evidence=recall_of(case, outcome, bench.corpus, job.mode.stages),
         usage=asdict(outcome.usage),
         replayed_calls=model.replayed,
         stopped_by=outcome.stopped_by,
@@ -201,14 +211,18 @@ async def _answered(
 
 
 async def _judged(bench: Bench, case: Case, outcome: Outcome) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The judge's scores; a judge that fails leaves a warning, since the answer is there all the same."""
+    """The judge's scores. A judge that fails leaves a warning, since the answer is there all the same; one that is gone
+    is gone for the whole run, as a model is.
+    """
     if bench.judge is None:
         return {}, ()
-    gate = Gate(CachedModel(bench.judge, bench.cache))
+    gate = Gate(CachedModel(bench.judge, bench.cache, served_as(bench.settings)))
     conclusion = outcome.conclusion
     try:
         grade = await judge(gate, case, conclusion.answer, conclusion.answerable, bench.language)
     except GraphReaderError as error:
+        if _is_gone(error):
+            raise
         return {}, (f"The judge failed: {error}",)
     return {"lr1": grade.lr1, "lr2": grade.lr2}, ()
 
@@ -220,7 +234,7 @@ def _failed(bench: Bench, job: Job, error: Exception) -> Record:
     return replace(
         _blank(bench, job),
         scores=scores,
-        evidence=no_recall(job.case, bench.corpus) if job.mode.needs_documents else {},
+        evidence=no_recall(job.case, bench.corpus, job.mode.stages),
         error={"type": type(error).__name__, "message": str(error)},
     )
 

@@ -47,29 +47,27 @@ def no_scores(case: Case, language: str) -> dict[str, float]:
     return dict.fromkeys([*score_answer(case, "", not case.answerable, language), "score"], 0.0)
 
 
-def recall_of(case: Case, outcome: Outcome, corpus: Corpus) -> dict[str, dict[str, float]]:
-    """The share of the gold evidence that was there at each stage, by unit; stages that a mode has not are left out."""
+def recall_of(case: Case, outcome: Outcome, corpus: Corpus, stages: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The share of the gold evidence that was there at each stage, by unit: 0 at one of ``stages``, those of the mode,
+    that the question never came to; others that it did come to are told as well.
+    """
     gold = corpus.evidence(case)
-    if not gold:
+    if not gold or not stages:
         return {}
-    places: dict[str, list[_Place] | None] = {
-        stage: _places(outcome.trace, _DETAILS[stage]) for stage in STAGES if stage in _DETAILS
-    }
+    places = {stage: _places(outcome.trace, names) for stage, names in _DETAILS.items()}
     places["cited"] = [(entry.document_id, entry.start, entry.end) for entry in outcome.conclusion.citations]
-    if places["read"] is None:
-        return {}
     found = {}
     for stage, at in places.items():
-        if at is not None:
-            recalls = evidence_recall(gold, _spans(at, corpus))
+        if at is not None or stage in stages:
+            recalls = evidence_recall(gold, _spans(at or [], corpus))
             found[stage] = {unit.value: recall.share for unit, recall in recalls.items()}
     return found
 
 
-def no_recall(case: Case, corpus: Corpus) -> dict[str, dict[str, float]]:
-    """The recall of a question that failed: nothing was cited."""
-    units = {piece.unit.value for piece in corpus.evidence(case)}
-    return {"cited": dict.fromkeys(sorted(units), 0.0)} if units else {}
+def no_recall(case: Case, corpus: Corpus, stages: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The recall of a question that failed: nothing at any stage of its mode."""
+    units = sorted({piece.unit.value for piece in corpus.evidence(case)})
+    return {stage: dict.fromkeys(units, 0.0) for stage in stages} if units else {}
 
 
 def _places(trace: Sequence[TraceStep], names: Sequence[str]) -> list[_Place] | None:
@@ -89,8 +87,8 @@ def _cited(citation: Citation, corpus: Corpus) -> Cited | None:
     spans = corpus.spans(citation.document_id, citation.start, citation.end)
     if not spans:
         return None
-    first = spans[0]
-    return Cited(Span(first.document, citation.start, citation.end, first.page), citation.quote)
+    whole = Span(spans[0].document, citation.start, citation.end)
+    return Cited(whole, citation.quote, tuple(span for span in spans if span.document == whole.document))
 
 
 class _Texts(Mapping[str, str]):

@@ -23,10 +23,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A quote, and where it is said to stand."""
+    """A quote, and where it is said to stand: the whole of it, and a span for each page where there are pages."""
 
     span: Span
     quote: str
+    pages: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,6 @@ class UnitRecall:
     def share(self) -> float:
         """The part of the evidence that was found."""
         return self.found / self.total
-
-    @property
-    def complete(self) -> float:
-        """1 where all of it was found, else 0."""
-        return float(self.found == self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,9 @@ def citation_precision(
     supporting = {}
     for unit in dict.fromkeys(piece.unit for piece in evidence):
         pieces = [piece for piece in evidence if piece.unit is unit]
-        good = sum(any(holds(cited.span, piece) for piece in pieces) for cited in verbatim)
+        good = sum(
+            any(holds(span, piece) for span in (cited.span, *cited.pages) for piece in pieces) for cited in verbatim
+        )
         supporting[unit] = good / len(citations)
     return CitationPrecision(len(citations), len(verbatim) / len(citations), supporting)
 

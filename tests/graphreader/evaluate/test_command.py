@@ -157,6 +157,36 @@ def test_the_last_line_is_json_and_the_report_is_written(server: tuple[str, list
     assert json.loads(Path(written["json"]).read_text(encoding="utf-8"))["runs"]
 
 
+@pytest.mark.parametrize("judge_key", [KEY, None])
+def test_a_judge_elsewhere_gets_its_own_key_alone(server: tuple[str, list[str]], judge_key: str | None) -> None:
+    base_url, _ = server
+    write_dataset(3)
+    own = {"GRAPHREADER_EVALUATE__JUDGE_API_KEY": judge_key} if judge_key else {}
+    with scripted_server(lambda *_: {"verdict": "no"}) as judge_url:
+        done = subprocess.run(
+            command(*EVALUATE, "--judge-model", "scripted", "--judge-url", judge_url),
+            capture_output=True,
+            text=True,
+            env=environment(base_url) | own,
+            timeout=TIMEOUT_SECONDS,
+        )
+    assert done.returncode == 0, done.stderr
+    rated = [row for row in lines() if row["mode"] == "search" and "lr1" in row["scores"]]
+    assert len(rated) == (3 if judge_key else 0)
+    assert KEY not in Path("run/settings.json").read_text(encoding="utf-8") + done.stdout + done.stderr
+
+
+def test_a_server_of_our_own_is_not_taken_away_by_a_judge() -> None:
+    write_dataset(3)
+    given = {name: value for name, value in environment("").items() if not name.startswith("GRAPHREADER_MODEL__")}
+    done = subprocess.run(
+        command(*EVALUATE, "--judge-model", "other"), capture_output=True, text=True, env=given, timeout=TIMEOUT_SECONDS
+    )
+    assert done.returncode == 2
+    assert "--judge-url" in done.stderr
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -19,12 +19,14 @@ vllm:num_requests_waiting{{engine="0",model_name="m"}} 40.0
 
 @contextmanager
 def metrics_server(running: list[float]) -> Iterator[str]:
-    """Its base URL; each request gets the next count of ``running``, at the end the last again and again."""
+    """Its base URL; each request gets the next count of ``running``, at the end the last again and again. A negative
+    one is a refusal.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             count = running.pop(0) if len(running) > 1 else running[0]
-            data = METRICS.format(running=count).encode() if self.path == "/metrics" else b""
+            data = METRICS.format(running=count).encode() if self.path == "/metrics" and count >= 0 else b""
             self.send_response(200 if data else 404)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -51,6 +53,15 @@ def test_running_requests_of_all_engines_are_sampled_and_those_that_wait_are_not
     assert engine.load is not None
     assert engine.load.most == 6.0
     assert 4.0 <= engine.load.mean <= 6.0
+
+
+def test_a_sample_that_is_missed_does_not_end_the_watch() -> None:
+    samples = [-1.0, 3.0, -1.0, -1.0, -1.0, -1.0, 5.0]
+    with metrics_server(samples) as base_url, EngineWatch(base_url, interval_seconds=0.01) as engine:
+        while engine.load is None or engine.load.most < 6.0:
+            time.sleep(0.005)
+    assert engine.load is not None
+    assert engine.load.mean > 4.0
 
 
 def test_an_endpoint_without_metrics_tells_nothing() -> None:

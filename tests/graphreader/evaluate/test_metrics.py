@@ -242,8 +242,8 @@ def test_recall_is_by_unit() -> None:
         Unit.PASSAGE: UnitRecall(1, 1),
         Unit.PAGE: UnitRecall(1, 1),
     }
-    assert (recall[Unit.SENTENCE].share, recall[Unit.SENTENCE].complete) == (0.5, 0.0)
-    assert recall[Unit.PAGE].complete == 1.0
+    assert recall[Unit.SENTENCE].share == 0.5
+    assert recall[Unit.PAGE].share == 1.0
     assert evidence_recall([], spans) == {}
 
 
@@ -259,7 +259,7 @@ def test_more_spans_never_find_less_and_evidence_finds_itself(
     less = evidence_recall(evidence, [Span("d", *span) for span in first])[Unit.TURN]
     both = evidence_recall(evidence, [Span("d", *span) for span in [*first, *more]])[Unit.TURN]
     assert less.found <= both.found <= both.total == len(gold)
-    assert evidence_recall(evidence, [Span("d", *span) for span in gold])[Unit.TURN].complete == 1.0
+    assert evidence_recall(evidence, [Span("d", *span) for span in gold])[Unit.TURN].share == 1.0
 
 
 def test_citations_are_verbatim_and_of_the_evidence() -> None:

@@ -56,6 +56,14 @@ async def test_another_request_is_asked_anew(tmp_path: Path, messages: list[Mess
     assert len(model.calls) == 2
 
 
+async def test_the_same_model_with_other_weights_is_asked_anew(tmp_path: Path) -> None:
+    model = counting()
+    with ReplyCache(tmp_path / "r.db") as cache:
+        for served_as in ({}, None, {"quantization": "int8"}):
+            await CachedModel(model, cache, served_as).complete(MESSAGES, **REQUEST)
+    assert len(model.calls) == 2
+
+
 async def test_another_model_is_asked_anew(tmp_path: Path) -> None:
     with ReplyCache(tmp_path / "r.db") as cache:
         one, other = (ScriptedModel(lambda *_: "x", name=name) for name in ("one", "other"))

@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import ScriptedModel, by_step
+from fakes import ScriptedModel, by_step, step_of
 
+import graphreader.evaluate
 from graphreader import Settings
-from graphreader.errors import GraphReaderError, MissingDependencyError, ModelRefusedError, ModelUnreachableError
+from graphreader.errors import (
+    GraphReaderError,
+    MissingDependencyError,
+    ModelRefusedError,
+    ModelTimeoutError,
+    ModelUnreachableError,
+)
 from graphreader.evaluate.folder import read_records
 from graphreader.evaluate.modes import MODES
 from graphreader.evaluate.run import Options, Watch, evaluate, read_run
@@ -105,8 +114,6 @@ def test_gold_is_shown_and_nothing_else(open_reader: OpenReader, tmp_path: Path,
 def test_of_a_page_and_a_sentence_on_it_the_sentence_is_gold(
     open_reader: OpenReader, tmp_path: Path, model: ScriptedModel
 ) -> None:
-    from dataclasses import replace
-
     from graphreader.evaluate.cases import GoldEvidence, Unit
 
     dataset = mill_dataset(1)
@@ -152,7 +159,7 @@ def test_a_crash_costs_its_question(open_reader: OpenReader, tmp_path: Path, err
     assert failed.error == {"type": kind, "message": str(error)}
     assert failed.answerable is None
     assert failed.scores["f1"] == failed.scores["score"] == failed.scores["answerable"] == 0.0
-    assert failed.evidence == {"cited": {"sentence": 0.0}}
+    assert failed.evidence == {stage: {"sentence": 0.0} for stage in ("retrieved", "read", "cited")}
     summary = run.summary["modes"]["search"]
     assert (summary["n"], summary["failed"], summary["failures"]) == (4, 1, {kind: 1})
     assert summary["scores"]["f1"]["mean"] == 0.5
@@ -205,11 +212,32 @@ def test_a_model_that_is_gone_ends_the_run_and_keeps_what_is_finished(open_reade
     assert not any(record.failed for record in run.records)
 
 
-def test_one_timeout_is_a_failure_like_others(open_reader: OpenReader, tmp_path: Path) -> None:
-    model = failing(lambda prompt: "number 1" in prompt, ModelUnreachableError("No reply within 600 s."))
+def test_replies_that_take_too_long_are_failures_like_others(open_reader: OpenReader, tmp_path: Path) -> None:
+    model = failing(lambda prompt: "lamp" not in prompt, ModelTimeoutError("No reply within 600 s."))
     with open_reader(model) as reader:
-        run = evaluate(mill_dataset(4), reader, modes=["search"], out=tmp_path / "run")
-    assert [record.id for record in run.records if record.failed] == ["q1"]
+        run = evaluate(mill_dataset(6), reader, modes=["search"], out=tmp_path / "run")
+    assert sorted(record.id for record in run.records if record.failed) == ["q0", "q1", "q3", "q4"]
+
+
+def test_a_lone_surrogate_in_gold_reply_and_id_is_kept(open_reader: OpenReader, tmp_path: Path) -> None:
+    odd = "Ada \ud83d Brandt"
+    dataset = mill_dataset(2)
+    cases = (replace(dataset.cases[0], id="q\ud83d", answers=(odd,)), dataset.cases[1])
+    model = ScriptedModel(by_step(SCRIPT | {"answer": {"excerpts": [1], "answerable": "yes", "answer": odd}}))
+    with open_reader(model) as reader:
+        run = evaluate(replace(dataset, cases=cases), reader, modes=["search"], out=tmp_path / "run")
+    by_id = {record.id: record for record in run.records}
+    assert by_id["q\ud83d"].gold == (odd,)
+    assert by_id["q\ud83d"].answer == by_id["q1"].answer == odd
+    assert (by_id["q\ud83d"].scores["em"], by_id["q1"].scores["em"]) == (1.0, 0.0)
+    assert run.summary["modes"]["search"]["n"] == 2
+
+
+def test_a_trace_that_cannot_be_written_ends_the_run(open_reader: OpenReader, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "traces").write_text("in the way", encoding="utf-8")
+    with open_reader() as reader, pytest.raises(GraphReaderError, match="Cannot write to"):
+        evaluate(mill_dataset(), reader, modes=["search"], out=tmp_path / "run")
 
 
 def test_the_same_again_asks_nothing_and_writes_the_same(
@@ -274,10 +302,11 @@ def test_more_modes_join_a_run(open_reader: OpenReader, tmp_path: Path) -> None:
             {"settings": {"search": {"max_prompt_tokens": 900}}},
             "settings.search.max_prompt_tokens: None there, 900 here",
         ),
+        ({"settings": {"serve": {"quantization": "int8"}}}, "served_as.quantization: None there, int8 here"),
         ({"name": "other"}, "model: scripted there, other here"),
         ({"name": DEFAULT_MODEL}, "measured.search_tokens: 1800 there, 600 here"),
     ],
-    ids=["limit", "seed", "dataset", "settings", "model", "measured"],
+    ids=["limit", "seed", "dataset", "settings", "weights", "model", "measured"],
 )
 def test_other_settings_in_the_same_folder_are_refused(
     open_reader: OpenReader, tmp_path: Path, change: dict[str, Any], words: str
@@ -313,8 +342,6 @@ def test_questions_are_asked_side_by_side(open_reader: OpenReader, tmp_path: Pat
 
 
 def test_the_same_question_twice_is_asked_once_at_a_time(open_reader: OpenReader, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     dataset = mill_dataset(1)
     twins = tuple(replace(dataset.cases[0], id=name) for name in "abc")
     with open_reader() as reader:
@@ -324,8 +351,6 @@ def test_the_same_question_twice_is_asked_once_at_a_time(open_reader: OpenReader
 
 
 def test_ids_that_are_paths_stay_in_the_folder(open_reader: OpenReader, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     dataset = mill_dataset(1)
     names = ["../../evil", "a/b", "a-b", "..", "问题"]
     cases = tuple(replace(dataset.cases[0], id=name, question=f"Who? {name}") for name in names)
@@ -350,8 +375,6 @@ def test_two_processes_do_not_share_a_folder(open_reader: OpenReader, tmp_path: 
 
 
 def test_a_judge_rates_besides_and_is_held_to_wrong_answers(open_reader: OpenReader, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     dataset = mill_dataset(2)
     other = replace(dataset.cases[1], answers=("Osric Penhall",))
     judge = ScriptedModel(lambda prompt, _: {"verdict": "yes" if "Answer: Ada" in prompt else "no"}, name="judge")
@@ -367,6 +390,111 @@ def test_a_judge_rates_besides_and_is_held_to_wrong_answers(open_reader: OpenRea
     assert judge.calls
     assert run.summary["judge"]["name"] == "judge"
     assert run.summary["judge"]["false_accepts"]["lr1"]["n"] == 2
+
+
+def test_what_a_judge_did_not_rate_is_rated_with_what_failed(
+    open_reader: OpenReader, tmp_path: Path, model: ScriptedModel
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise ModelRefusedError("busy")
+
+    judge = ScriptedModel(refuse, name="judge")
+    options = Options(judge=judge, retry_failed=True)
+    with open_reader() as reader:
+        run = evaluate(mill_dataset(2), reader, modes=["search"], out=tmp_path / "run", options=options)
+        assert all("The judge failed: busy" in record.warnings for record in run.records)
+        judge.script = lambda *_: {"verdict": "yes"}
+        calls = len(model.calls)
+        run = evaluate(mill_dataset(2), reader, modes=["search"], out=tmp_path / "run", options=options)
+    assert [record.scores["lr1"] for record in run.records] == [1.0, 1.0]
+    assert len(model.calls) == calls
+
+
+def test_a_judge_that_is_gone_ends_the_run(open_reader: OpenReader, tmp_path: Path) -> None:
+    def nobody(*_: Any) -> Any:
+        raise ModelUnreachableError("Nobody judges.")
+
+    dataset = mill_dataset(6)
+    dataset = replace(dataset, cases=tuple(case for case in dataset.cases if case.answerable))
+    options = Options(judge=ScriptedModel(nobody, name="judge"))
+    with open_reader() as reader, pytest.raises(ModelUnreachableError, match="Nobody judges"):
+        evaluate(dataset, reader, modes=["search"], out=tmp_path / "run", options=options)
+    assert read_records(tmp_path / "run") == []
+
+
+def test_evidence_that_was_never_found_counts(open_reader: OpenReader, tmp_path: Path) -> None:
+    dataset = mill_dataset(1)
+    case = replace(dataset.cases[0], question="Xyzzy?")
+    with open_reader() as reader:
+        run = evaluate(replace(dataset, cases=(case,)), reader, modes=["bm25"], out=tmp_path / "run")
+    assert run.records[0].evidence == {stage: {"sentence": 0.0} for stage in ("retrieved", "read", "cited")}
+
+
+def test_explorers_do_not_go_on_with_another_question_of_the_same_id(open_reader: OpenReader, tmp_path: Path) -> None:
+    """Ids are often 1, 2, 3: a run that broke off in one dataset is no beginning of one in another."""
+    model = failing(lambda prompt: "Excerpt" in prompt or "[1]" in prompt, ModelRefusedError("broken"))
+    dataset = mill_dataset(1)
+    other = replace(dataset.cases[0], question="Who keeps the bee hall of Sedge?", answers=("Tomas Vell",), evidence=())
+    with open_reader(model) as reader:
+        evaluate(dataset, reader, modes=["paper"], out=tmp_path / "one")
+        model.script = by_step(SCRIPT)
+        model.calls.clear()
+        evaluate(replace(dataset, cases=(other,)), reader, modes=["paper"], out=tmp_path / "two")
+    assert model.calls[0][0] == "plan"
+    assert "bee hall" in model.calls[0][1]
+
+
+def test_what_indexing_cost_is_kept_where_it_is_interrupted(open_reader: OpenReader, tmp_path: Path) -> None:
+    written: list[str] = []
+
+    def script(prompt: str, schema: Any) -> Any:
+        if step_of(schema) != "extract":
+            return by_step(SCRIPT)(prompt, schema)
+        written.append(prompt)
+        if len(written) == 2:
+            raise ModelUnreachableError("pulled the plug")
+        return {"facts": []}
+
+    settings = Settings.load(index={"facts": "model"}, model={"concurrency": 1})
+    costs = []
+    for _ in range(3):
+        with open_reader(ScriptedModel(script), settings) as reader:
+            try:
+                evaluate(mill_dataset(1), reader, modes=["bm25"], out=tmp_path / "run")
+            except ModelUnreachableError:
+                pass
+        costs.append(json.loads((tmp_path / "run" / "index.json").read_text(encoding="utf-8")))
+    assert [cost["complete"] for cost in costs] == [False, True, True]
+    assert 0 < costs[0]["usage"]["llm_calls"] < costs[1]["usage"]["llm_calls"]
+    assert costs[2] == costs[1]
+    assert costs[2]["new_documents"] == 2
+
+
+def test_a_generated_dataset_follows_the_seed(open_reader: OpenReader, tmp_path: Path) -> None:
+    asked = []
+    with open_reader() as reader:
+        for seed in (1, 1, 2):
+            out = tmp_path / str(len(asked))
+            run = evaluate("nested-keys:pairs=4,levels=0,n=2", reader, modes=["bm25"], seed=seed, out=out)
+            asked.append({record.question for record in run.records})
+    assert asked[0] == asked[1] != asked[2]
+
+
+def test_without_a_folder_a_run_is_kept_in_one_of_its_own(
+    open_reader: OpenReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_reader() as reader:
+        run = graphreader.evaluate.evaluate(mill_dataset(1), reader, modes=["bm25"])
+    assert run.folder.is_relative_to(tmp_path)
+    assert graphreader.evaluate.read_run(run.folder).records == run.records
+
+
+def test_where_there_is_no_gold_evidence_the_mode_is_named(open_reader: OpenReader, tmp_path: Path) -> None:
+    dataset = mill_dataset(1)
+    bare = replace(dataset, cases=(replace(dataset.cases[0], evidence=()),))
+    with open_reader() as reader, pytest.raises(GraphReaderError, match="no gold evidence, and gold needs"):
+        evaluate(bare, reader, modes=["gold"], out=tmp_path / "run")
 
 
 def test_a_damaged_record_is_named(open_reader: OpenReader, tmp_path: Path) -> None:
@@ -415,8 +543,6 @@ async def test_from_within_a_running_loop(open_reader: OpenReader, tmp_path: Pat
 
 
 def test_names_that_are_not_normalised_are_other_nodes(open_reader: OpenReader, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     dataset = mill_dataset(1)
     text = dataset.documents["tides"].text + " The Tide Mills belong to Ada Brandt's Heirs Ltd."
     documents = {**dataset.documents, "tides": replace(dataset.documents["tides"], text=text)}
