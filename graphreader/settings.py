@@ -155,7 +155,8 @@ class ExploreSettings(_Group):
     max_answer_tokens: int | None = Field(
         default=None,
         ge=64,
-        description="Notes in the prompt that writes the answer; none: 1,800, and 350 for the packaged model.",
+        description="Passages and notes in the prompt that writes the answer; none: 1,800, and 600 for the packaged "
+        "model.",
     )
     max_total_tokens: int | None = Field(
         default=None, ge=1, description="Prompt and completion tokens of one question."

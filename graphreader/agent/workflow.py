@@ -7,9 +7,10 @@ asked again of the same documents.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
@@ -23,13 +24,11 @@ from graphreader.agent.explore import step
 from graphreader.agent.plan import choose_nodes, make_plan
 from graphreader.agent.state import ExplorerState, NoteState, Phase, RunState, new_explorer, trace_step
 from graphreader.errors import BadModelOutputError
-from graphreader.llm.measured import noted_tokens
+from graphreader.llm.measured import answer_tokens
 from graphreader.records import Chunk, StoppedBy, TraceStep, Usage
 
 #: Supersteps langgraph allows one explorer beyond its own limits: a net, not a rule.
 _SPARE_STEPS = 20
-#: Notes take at most this part of the answer's window, so that what search found first is read in any case.
-_NOTED_SHARE = 0.6
 #: Where among a run's records its cost so far is kept.
 _USAGE = "usage"
 
@@ -146,9 +145,9 @@ async def _answer(context: RunContext, state: RunState) -> dict[str, Any]:
 
 
 def evidence_of(context: RunContext, explorers: list[ExplorerState]) -> list[Excerpt]:
-    """The notes of all explorers, one excerpt for each span, best first, then what search found; cut to the window."""
-    fit_best = partial(fitting, documents=context.documents, count_tokens=context.count_tokens())
-    most = noted_tokens(context.limits, context.gate.model.name)
+    """What search found and what explorers noted, each the best first and taking turns, until the prompt is full: a
+    model that notes too much must not crowd out what search is sure of, nor the other way round.
+    """
     notes = [note for explorer in explorers for note in explorer["notes"]]
     chunks = {chunk.id: chunk for chunk in context.library.chunks_by_id([note["chunk_id"] for note in notes])}
     texts = [context.text(note["document_id"], note["start"], note["end"]) for note in notes]
@@ -157,9 +156,20 @@ def evidence_of(context: RunContext, explorers: list[ExplorerState]) -> list[Exc
         Excerpt(note["document_id"], note["chunk_id"], *_widened(context, chunks, note), 1, score)
         for note, score in zip(notes, scores, strict=True)
     )
-    kept = fit_best(noted, max_tokens=int(_NOTED_SHARE * most)) if context.found else noted
-    found = [hit for hit in context.found if not any(_overlap(hit, note) for note in kept)]
-    return fit_best([*kept, *found], max_tokens=most)
+    most = answer_tokens(context.limits, context.gate.model.name)
+    return fitting(_taking_turns(context.found, noted), context.documents, context.count_tokens(), most)
+
+
+def _taking_turns(found: Sequence[Excerpt], noted: Sequence[Excerpt]) -> list[Excerpt]:
+    """A passage, a note, a passage, ... A note that overlaps a passage is read in the passage."""
+    taken: list[Excerpt] = []
+    for passage, note in zip_longest(found, noted):
+        if passage is not None:
+            taken = [one for one in taken if not (one.votes and _overlap(one, passage))]
+            taken.append(passage)
+        if note is not None and not any(_overlap(note, one) for one in taken):
+            taken.append(note)
+    return taken
 
 
 def _widened(context: RunContext, chunks: Mapping[str, Chunk], note: NoteState) -> tuple[int, int]:

@@ -12,22 +12,20 @@ from graphreader.settings import DEFAULT_MODEL, ExploreSettings, SearchSettings
 class Measured:
     """How much evidence a model reads well, and how sure it has to be.
 
-    ``search_tokens``: evidence in the prompt of mode ``search``, which no model has chosen from. ``noted_tokens``: in
-    that of mode ``graph``, mostly what explorers noted. ``earlier_tokens``: of what an explorer read in earlier steps,
-    shown again beside its notes. ``least_probable``: how probable "yes, the excerpts state it" must be for an answer to
-    be given; small models say yes to nearly everything, but less firmly where nothing states it (measured by
-    ``benchmarks.answerable`` and ``benchmarks.thresholds``).
+    ``evidence_tokens``: in the prompt that is answered from, of modes ``search`` and ``graph``. ``earlier_tokens``: of
+    what an explorer read in earlier steps, shown again beside its notes. ``least_probable``: how probable "yes, the
+    excerpts state it" must be for an answer to be given; small models say yes to nearly everything, but less firmly
+    where nothing states it (measured by ``benchmarks.answerable`` and ``benchmarks.thresholds``).
     """
 
-    search_tokens: int = 1800
-    noted_tokens: int = 1800
+    evidence_tokens: int = 1800
     earlier_tokens: int = 1_000_000  # all that any window holds
     least_probable: float = 0.5
 
 
 #: A small model finds more in less: what stands beside the evidence distracts it.
 _MEASURED: Mapping[str, Measured] = {
-    DEFAULT_MODEL: Measured(search_tokens=600, noted_tokens=350, earlier_tokens=0, least_probable=0.94),
+    DEFAULT_MODEL: Measured(evidence_tokens=600, earlier_tokens=0, least_probable=0.94),
 }
 
 
@@ -38,12 +36,12 @@ def measured_of(model_name: str) -> Measured:
 
 def search_tokens(settings: SearchSettings, model_name: str) -> int:
     """Tokens of evidence in the prompt of mode ``search``: the setting, or what this model reads well."""
-    return settings.max_prompt_tokens or measured_of(model_name).search_tokens
+    return settings.max_prompt_tokens or measured_of(model_name).evidence_tokens
 
 
-def noted_tokens(settings: ExploreSettings, model_name: str) -> int:
-    """Tokens of notes in the prompt that ends mode ``graph``: the setting, or what this model reads well."""
-    return settings.max_answer_tokens or measured_of(model_name).noted_tokens
+def answer_tokens(settings: ExploreSettings, model_name: str) -> int:
+    """Tokens of evidence in the prompt that ends mode ``graph``: the setting, or what this model reads well."""
+    return settings.max_answer_tokens or measured_of(model_name).evidence_tokens
 
 
 def earlier_tokens(settings: ExploreSettings, model_name: str) -> int:

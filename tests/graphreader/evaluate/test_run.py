@@ -304,7 +304,7 @@ def test_more_modes_join_a_run(open_reader: OpenReader, tmp_path: Path) -> None:
         ),
         ({"settings": {"serve": {"quantization": "int8"}}}, "served_as.quantization: None there, int8 here"),
         ({"name": "other"}, "model: scripted there, other here"),
-        ({"name": DEFAULT_MODEL}, "measured.search_tokens: 1800 there, 600 here"),
+        ({"name": DEFAULT_MODEL}, "measured.evidence_tokens: 1800 there, 600 here"),
     ],
     ids=["limit", "seed", "dataset", "settings", "weights", "model", "measured"],
 )
