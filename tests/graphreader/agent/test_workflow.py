@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,9 +12,10 @@ from fakes import ScriptedModel, by_step, random_reply, step_of
 from graphreader.agent import workflow
 from graphreader.agent.answer import NOT_SAID
 from graphreader.agent.context import RunContext
+from graphreader.agent.state import new_explorer, note_state
 from graphreader.errors import ModelUnreachableError
 from graphreader.library.protocol import Library
-from graphreader.records import StoppedBy
+from graphreader.records import Note, StoppedBy
 
 TERMINATE = {"notes": [], "action": "termination"}
 
@@ -246,3 +249,35 @@ async def test_an_answer_the_model_is_not_sure_of_is_withheld_but_told(
         assert result["answer"] == NOT_SAID
         assert result["citations"] == []
         assert "Tarn Bridge" in result["warnings"][0]
+
+
+def noted(context: RunContext, *sentences: str) -> list[Any]:
+    """An explorer for each sentence of the story, which noted it."""
+    ((document_id, document),) = context.documents.items()
+    explorers = []
+    for number, sentence in enumerate(sentences, start=1):
+        start = document.text.index(sentence)
+        (chunk,) = (chunk for chunk in context.library.chunks(document_id) if chunk.start <= start < chunk.end)
+        note = Note(document_id, chunk.id, start, start + len(sentence), number)
+        explorers.append(new_explorer(number, "", []) | {"notes": [note_state(note)]})
+    return explorers
+
+
+def test_passages_and_notes_take_turns(make_context: Any) -> None:
+    context: RunContext = make_context(ScriptedModel(by_step(CAREFUL)))
+    text = next(iter(context.documents.values())).text
+    apart = [hit for hit in context.found if "born" not in text[hit.start : hit.end]][:2]
+    explorers = noted(context, "Mina Pell was born in Tarn Bridge.", "She came from Port Selby.")
+    evidence = workflow.evidence_of(replace(context, found=tuple(apart)), explorers)
+    assert evidence[0] == apart[0]
+    assert "born in Tarn Bridge" in text[evidence[1].start : evidence[1].end]
+    assert [bool(excerpt.votes) for excerpt in evidence[:3]] == [False, True, False]
+
+
+def test_a_note_within_a_passage_is_read_once(make_context: Any) -> None:
+    context: RunContext = make_context(ScriptedModel(by_step(CAREFUL)))
+    evidence = workflow.evidence_of(context, noted(context, "Mina Pell was born in Tarn Bridge."))
+    spans = sorted((excerpt.document_id, excerpt.start, excerpt.end) for excerpt in evidence)
+    assert all(one[0] != other[0] or one[2] <= other[1] for one, other in pairwise(spans))
+    assert not any(excerpt.votes for excerpt in evidence)
+    assert {(hit.start, hit.end) for hit in context.found} <= {(one.start, one.end) for one in evidence}
