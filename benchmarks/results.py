@@ -4,7 +4,8 @@
 
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
 evidence read, noted (where there are explorers) and cited, calls and tokens a question. ``--pair`` adds the paired
-difference of F1 between two of them on the questions that both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
+differences between two of them, of F1 and of the evidence at ``--stage`` (read, noted, cited), on the questions that
+both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
 several, in the same order on both sides. ``--answerable`` leaves out questions that have no answer. Folders are named
 by their last part, with those before it where that is the same.
 """
@@ -26,6 +27,8 @@ from graphreader.evaluate.summary import by_mode
 
 #: A question: the place of its folder among those joined, its id and its words. Ids alone are 1, 2, ... in many sets.
 _Asked = tuple[int, str, str]
+#: A number of a record; None where it has none.
+_Measure = Callable[[Record], float | None]
 #: The unit of gold evidence that is shown, the finest that a dataset has.
 _UNITS = ("sentence", "turn", "passage", "page")
 _HEADINGS = (
@@ -41,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--answerable", action="store_true")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
+    parser.add_argument("--stage", choices=_STAGES, help="pair the evidence at this stage, too")
     given = parser.parse_args(arguments)
     runs = _runs(given.folders)
     if given.answerable:
@@ -53,10 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for run, modes in runs.items():
         for mode, records in modes.items():
             print(_row([run, mode, *_cells(records, stages)]))
+    measures: dict[str, _Measure] = {"F1": _f1}
+    if given.stage:
+        measures[given.stage] = lambda record: _recall(record, given.stage)
     if given.pair:
-        print(f"\n{_row(['first', 'second', 'n', 'F1 first − second', 'p'])}\n{_row(['---'] * 5)}")
+        differences = [heading for name in measures for heading in (f"{name} first − second", "p")]
+        print(f"\n{_row(['first', 'second', 'n', *differences])}\n{_row(['---'] * (3 + len(differences)))}")
     for first, second in given.pair:
-        print(_row([first, second, *_difference(_named(runs, first), _named(runs, second))]))
+        print(_row([first, second, *_differences(_named(runs, first), _named(runs, second), list(measures.values()))]))
     return 0
 
 
@@ -86,13 +94,21 @@ def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[_Asked, 
     }
 
 
-def _difference(first: dict[_Asked, Record], second: dict[_Asked, Record]) -> list[str]:
-    common = [key for key in first if key in second]
-    if not common:
-        return ["0", "", ""]
-    found = paired_difference([_f1(first[key]) for key in common], [_f1(second[key]) for key in common])
-    spread = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    return [str(len(common)), spread, f"{found.p_value:.3f}"]
+def _differences(
+    first: dict[_Asked, Record], second: dict[_Asked, Record], measures: Sequence[_Measure]
+) -> Iterator[str]:
+    """How many questions both were asked, and how they differ by each measure, on those of them that have it."""
+    common = [(first[key], second[key]) for key in first if key in second]
+    yield str(len(common))
+    for measure in measures:
+        both = [(measure(one), measure(other)) for one, other in common]
+        held = [(one, other) for one, other in both if one is not None and other is not None]
+        if not held:
+            yield from ("", "")
+            continue
+        found = paired_difference([one for one, _ in held], [other for _, other in held])
+        yield f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+        yield f"{found.p_value:.3f}"
 
 
 def _f1(record: Record) -> float:
@@ -108,7 +124,7 @@ def _cells(records: Sequence[Record], stages: Sequence[str]) -> Iterator[str]:
     yield _percent([record.scores["em"] for record in records if "em" in record.scores])
     yield _percent([record.scores["answerable"] for record in records if "answerable" in record.scores])
     for stage in stages:
-        yield _percent(list(_recalls(records, stage)))
+        yield _percent([found for record in records if (found := _recall(record, stage)) is not None])
     held = "citation_supporting"
     yield _percent([record.scores[held] for record in records if held in record.scores])
     yield f"{_mean(records, lambda record: record.usage.get('llm_calls', 0)):.1f}"
@@ -118,12 +134,10 @@ def _cells(records: Sequence[Record], stages: Sequence[str]) -> Iterator[str]:
     yield f"{_mean(records, lambda record: record.usage.get('completion_tokens', 0)):.0f}"
 
 
-def _recalls(records: Sequence[Record], stage: str) -> Iterator[float]:
-    for record in records:
-        units = record.evidence.get(stage, {})
-        found = next((units[unit] for unit in _UNITS if unit in units), None)
-        if found is not None:
-            yield found
+def _recall(record: Record, stage: str) -> float | None:
+    """The share of the gold evidence, by the finest unit that there is."""
+    units = record.evidence.get(stage, {})
+    return next((units[unit] for unit in _UNITS if unit in units), None)
 
 
 def _mean(records: Sequence[Record], value: Callable[[Record], float]) -> float:

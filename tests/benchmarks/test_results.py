@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +104,15 @@ def test_what_is_not_there_is_said_in_a_sentence(
     run_at(tmp_path / "run", [record(1, "search", 1.0)])
     with pytest.raises(SystemExit, match=r"holds no records|no mode 'graph' in run"):
         results.main(arguments)
+
+
+def test_evidence_is_paired_where_both_have_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noted = [{"noted": {"sentence": share, "passage": 0.9}} for share in (1.0, 0.5)]
+    first = [replace(record(number, "graph", 0.5), evidence=noted[number]) for number in (0, 1)]
+    second = [replace(record(0, "names", 0.5), evidence={"noted": {"sentence": 0.25}}), record(1, "names", 0.0)]
+    folder = run_at(tmp_path / "run", [*first, *second])
+    results.main([folder, "--stage", "noted", "--pair", "run:graph", "run:names"])
+    row = rows_of(capsys.readouterr().out)[-1]
+    assert row[2] == "2"
+    assert row[3].startswith("+25.0")
+    assert row[5].startswith("+75.0")
