@@ -5,9 +5,9 @@
 A row for each folder and mode: the questions asked, scores with their bootstrap intervals of 95 % over questions,
 evidence read, noted (where there are explorers) and cited, calls and tokens a question. ``--pair`` adds the paired
 differences between two of them, of F1 and of the evidence at ``--stage`` (read, noted, cited), on the questions that
-both were asked; ``FOLDER,FOLDER:MODE`` are the questions of
-several, in the same order on both sides. ``--answerable`` leaves out questions that have no answer. Folders are named
-by their last part, with those before it where that is the same.
+both were asked; ``FOLDER,FOLDER:MODE`` are the questions of several, in the same order on both sides. ``--answerable``
+leaves out questions that have no answer, ``--answered`` those that failed, as in mode ``full`` where documents exceed
+the window. Folders are named by their last part, with those before it where that is the same.
 """
 
 from __future__ import annotations
@@ -43,12 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--answerable", action="store_true")
+    parser.add_argument("--answered", action="store_true")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="FOLDER:MODE")
     parser.add_argument("--stage", choices=_STAGES, help="pair the evidence at this stage, too")
     given = parser.parse_args(arguments)
-    runs = _runs(given.folders)
-    if given.answerable:
-        runs = {run: {mode: _answerable(records) for mode, records in modes.items()} for run, modes in runs.items()}
+    runs = {
+        run: {
+            mode: [
+                record
+                for record in records
+                if (record.gold_answerable or not given.answerable) and not (record.failed and given.answered)
+            ]
+            for mode, records in modes.items()
+        }
+        for run, modes in _runs(given.folders).items()
+    }
     of_all = [record for modes in runs.values() for records in modes.values() for record in records]
     stages = [stage for stage in _STAGES if stage != "noted" or any("noted" in one.evidence for one in of_all)]
     headings = [*_HEADINGS[:6], *stages, *_HEADINGS[6:]]
@@ -76,10 +85,6 @@ def _runs(given: Sequence[Path]) -> dict[str, dict[str, list[Record]]]:
     except GraphReaderError as error:
         raise SystemExit(str(error)) from error
     return dict(zip(short_names(folders), found, strict=True))
-
-
-def _answerable(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.gold_answerable]
 
 
 def _named(runs: dict[str, dict[str, list[Record]]], name: str) -> dict[_Asked, Record]:

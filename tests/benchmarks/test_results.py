@@ -116,3 +116,13 @@ def test_evidence_is_paired_where_both_have_it(tmp_path: Path, capsys: pytest.Ca
     assert row[2] == "2"
     assert row[3].startswith("+25.0")
     assert row[5].startswith("+75.0")
+
+
+def test_what_failed_may_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = replace(record(1, "full", 0.0), error={"type": "DocumentsTooLongError", "message": "too long"})
+    both = [record(number, "search", 0.25) for number in (0, 1)]
+    folder = run_at(tmp_path / "filings", [record(0, "full", 0.75), failed, *both])
+    results.main([folder, "--answered", "--pair", "filings:full", "filings:search"])
+    rows = rows_of(capsys.readouterr().out)
+    assert [row[2] for row in rows] == ["1", "2", "1"]
+    assert rows[2][3].startswith("+50.0")
